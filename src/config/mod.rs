@@ -1,0 +1,190 @@
+//! Configuration, in two layers: `Settings` is what was written, [`Config`] is what it means.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::rules::policy::Policy;
+
+/// What the operator's words mean: validated, complete, ready to build from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The listening side.
+    pub listen: Listen,
+    /// The admin listener.
+    pub admin: Admin,
+    /// The origin side.
+    pub origin: Origin,
+    /// The store's bounds.
+    pub cache: Cache,
+    /// Routes in order of matching; the last matches everything and is named `default`.
+    pub routes: Vec<Route>,
+    /// Bounds on what clients may hold.
+    pub limits: Limits,
+    /// Logs.
+    pub log: Log,
+    /// Draining.
+    pub drain: Drain,
+    /// Runtime threads; `None` asks the system (cgroup quotas included).
+    pub workers: Option<usize>,
+}
+
+/// `[listen]`: where clients connect.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// TLS on the listening side, if configured.
+    pub tls: Option<ListenTls>,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed and extended.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+}
+
+/// `[listen.tls]`: PEM files, read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenTls {
+    /// Certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// Private key.
+    pub private_key: PathBuf,
+}
+
+/// `[admin]`: probes and metrics.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+}
+
+/// `[origin]`: where requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Where to connect.
+    pub place: OriginPlace,
+    /// HTTP version on this leg.
+    pub protocol: OriginProtocol,
+    /// `Host` sent to the origin; `None` keeps the client's.
+    pub host: Option<String>,
+    /// TLS details, used when `place` is TLS.
+    pub tls: OriginTls,
+    /// Longest wait for a connection, name resolution and TLS handshake included.
+    pub connect_timeout: Duration,
+    /// Longest wait from sending the request to its response head.
+    pub response_timeout: Duration,
+    /// Longest silence within a response body (a stream that passes is exempt by `passes`).
+    pub progress_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// How many idle connections are kept per pool (checks; fetches and passes).
+    pub idle_max: usize,
+    /// How many connections may be open at once per pool; requests above it wait within `connect_timeout`.
+    pub connections_max: usize,
+}
+
+/// The origin's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginPlace {
+    /// `http://host:port` or `https://host:port`.
+    Tcp {
+        /// Whether the connection is TLS.
+        tls: bool,
+        /// Host name or address, without brackets.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// `unix:/path/to.sock`.
+    Unix(PathBuf),
+}
+
+/// HTTP version on the origin leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginProtocol {
+    /// ALPN decides under TLS; HTTP/1.1 otherwise.
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, by ALPN under TLS and with prior knowledge otherwise.
+    H2,
+}
+
+/// `[origin.tls]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OriginTls {
+    /// PEM file of the authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Name for SNI and verification instead of the URL's host.
+    pub server_name: Option<String>,
+    /// Client certificate chain and private key, PEM files.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// `[cache]`: bounds of the store, in bytes, `auto` already resolved.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// What stored responses may weigh together.
+    pub memory: u64,
+    /// What bodies being filled may hold together.
+    pub fill_memory: u64,
+    /// Stored variants per resource.
+    pub variants_max: usize,
+    /// How long "not storable" is remembered.
+    pub uncacheable_for: Duration,
+    /// How long what the origin has shown it supports is believed.
+    pub relearn_after: Duration,
+}
+
+/// One route: which requests, and their rules.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Which requests it takes.
+    pub matcher: Matcher,
+    /// Their rules.
+    pub policy: Policy,
+}
+
+/// Which requests a route takes: all three must agree; an empty list agrees with everything.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    /// Methods, exact.
+    pub methods: Vec<http::Method>,
+    /// Path globs (`*` within a segment, `**` across), matched on the raw path bytes without the query.
+    pub paths: globset::GlobSet,
+    /// Host names without port, lower case; `*.example.com` matches one label or more.
+    pub hosts: Vec<String>,
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open client connections.
+    pub connections: usize,
+    /// Requests waiting for exchanges, all variants together.
+    pub waiters: usize,
+    /// Longest wait of one request for its exchanges.
+    pub wait_max: Duration,
+    /// Bytes of a request head.
+    pub head_bytes: usize,
+    /// Longest wait for a request head, first byte included.
+    pub head_timeout: Duration,
+    /// Longest idle time of a client connection between requests.
+    pub idle_timeout: Duration,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Filter in the syntax of `tracing_subscriber::EnvFilter`.
+    pub level: String,
+    /// Whether each request is logged, as one JSON line on standard output.
+    pub access: bool,
+}
+
+/// `[drain]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long to keep serving, not ready, before connections are closed.
+    pub delay: Duration,
+    /// How long running requests may then take.
+    pub timeout: Duration,
+}

@@ -1,0 +1,283 @@
+//! `Outcome`: how a request ended, said once and rendered everywhere.
+//!
+//! The same words appear in `Cache-Status` (RFC 9211), in the access log and as metric label values. Every "no" is a
+//! variant with a reason; a reason has one spelling, its `as_str`.
+
+use http::StatusCode;
+
+/// Declares an enum of reasons whose variants have one spelling each.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vmeta])* $variant,)+ }
+
+        impl $name {
+            /// Every variant, in order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word for this variant in `Cache-Status`, logs and metrics.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+    };
+}
+
+words! {
+    /// Why a request stood aside: it was forwarded unchanged and nothing was stored or served.
+    PassReason {
+        /// The route is configured `verify = "off"`.
+        VerifyOff = "verify-off",
+        /// Neither GET nor HEAD.
+        Method = "method",
+        /// The request asks to change the protocol.
+        Upgrade = "upgrade",
+        /// A GET or HEAD with content: its meaning is not in the key.
+        Content = "content",
+        /// A range request for something that is not answered from the store.
+        Range = "range",
+        /// A precondition that only the origin can evaluate (`If-Match`, `If-Unmodified-Since`, `If-Range`).
+        Precondition = "precondition",
+        /// The request says `Cache-Control: no-store`.
+        NoStore = "no-store",
+        /// The request carries `Authorization`, and the route passes those.
+        Authorization = "authorization",
+        /// The request carries cookies, and the route passes those.
+        Cookie = "cookie",
+        /// HEAD, and no stored GET response to answer it from.
+        Head = "head",
+        /// The target is no key: too long, or not in origin form.
+        Target = "target",
+    }
+}
+
+words! {
+    /// Why a whole representation was asked for.
+    FetchReason {
+        /// Nothing is stored for the target URI.
+        Absent = "uri-miss",
+        /// Something is stored, for other selecting fields (RFC 9111 §4.1).
+        VaryMismatch = "vary-miss",
+        /// The check found that the stored response is not current.
+        Changed = "changed",
+        /// The check proved nothing.
+        Unproven = "unproven",
+        /// Something is stored that no configured strategy can check.
+        Uncheckable = "uncheckable",
+    }
+}
+
+words! {
+    /// Why a stored response may be served unchecked.
+    Excuse {
+        /// RFC 9111 says that it is fresh, and the route's `verify` is `when-stale`.
+        Fresh = "fresh",
+        /// An exchange confirmed it within the route's lease.
+        Lease = "lease",
+        /// The origin could not be asked, and the route says `on_check_error = "serve-stale"` (RFC 5861 §4).
+        StaleIfError = "stale-if-error",
+    }
+}
+
+words! {
+    /// What showed that a stored response is current.
+    Proof {
+        /// Equal SHA-256 from the digest endpoint.
+        DigestEndpoint = "digest-endpoint",
+        /// Equal SHA-256 in `Repr-Digest` (RFC 9530).
+        ReprDigest = "repr-digest",
+        /// Equal strong entity tag (RFC 9110 §8.8.3.2).
+        StrongTag = "strong-tag",
+        /// Equal tag that was recognised as a digest of the stored bytes.
+        RecognisedTag = "recognised-tag",
+        /// Equal weak tag, on a route that trusts them.
+        TrustedTag = "trusted-tag",
+        /// Equal `Last-Modified`, on a route that trusts it.
+        TrustedDate = "trusted-date",
+        /// Equal bytes.
+        Bytes = "bytes",
+        /// 304 under `when-stale`, where RFC 9111 §4.3.3 is the rule.
+        NotModified = "not-modified",
+    }
+}
+
+words! {
+    /// Why a check's answer proved nothing.
+    Unproven {
+        /// The answer carries `Age`: it did not come from the origin for this request (RFC 9111 §5.1).
+        Age = "age",
+        /// 304 without a tag, where several were asked about or a tag must be repeated.
+        TagNotRepeated = "tag-not-repeated",
+        /// 304 with a tag that was not asked about.
+        ForeignTag = "foreign-tag",
+        /// The tags agree but are weak, not recognised as a digest, and not trusted.
+        WeakTag = "weak-tag",
+        /// The tag is made of time and length, and the stored copy was fetched within a second of its modification.
+        YoungTag = "young-tag",
+        /// HEAD was not answered with 200.
+        HeadStatus = "head-status",
+        /// HEAD's answer carries nothing that proves sameness.
+        NothingComparable = "nothing-comparable",
+        /// The digest endpoint did not answer with a SHA-256.
+        NoDigest = "no-digest",
+        /// A 304 that repeats no tag is held against a full GET now and then; this was such a time.
+        Audit = "audit",
+        /// The stored response is still being received, and cannot be compared.
+        Filling = "filling",
+    }
+}
+
+words! {
+    /// Why a response was not stored.
+    SkipReason {
+        /// A status that is not stored.
+        Status = "status",
+        /// `Cache-Control: no-store` (RFC 9111 §5.2.2.5).
+        NoStore = "no-store",
+        /// `Cache-Control: private` (RFC 9111 §5.2.2.7).
+        Private = "private",
+        /// `Vary: *` (RFC 9111 §4.1).
+        VaryStar = "vary-star",
+        /// `Set-Cookie`, on a route that does not store it.
+        SetCookie = "set-cookie",
+        /// The request carried `Authorization` and the response does not allow sharing (RFC 9111 §3.5).
+        Authorization = "authorization",
+        /// Larger than `object_max`.
+        TooLarge = "too-large",
+        /// No room among the bodies being filled (`cache.fill_memory`).
+        FillMemory = "fill-memory",
+        /// Delimited by closing the connection: truncation cannot be seen.
+        CloseDelimited = "close-delimited",
+        /// A stream of events: it has no end.
+        EventStream = "event-stream",
+        /// The body ended early.
+        Incomplete = "incomplete",
+        /// `Content-Length` or `Repr-Digest` contradicts the bytes.
+        Contradicted = "contradicted",
+        /// Neither fresh for any time nor equipped with a validator: nothing would be gained (`when-stale`).
+        NeverUsable = "never-usable",
+        /// The answer is partial or otherwise not the whole representation.
+        Partial = "partial",
+        /// Nobody waits for it any longer and it is not being recorded.
+        Abandoned = "abandoned",
+    }
+}
+
+words! {
+    /// Why truehit answered by itself, without the origin.
+    Refusal {
+        /// `only-if-cached`, and nothing that may be served unasked (RFC 9111 §5.2.1.7).
+        OnlyIfCached = "only-if-cached",
+        /// The request came back through us (`Via`).
+        Loop = "loop",
+        /// As many requests wait as may (`limits.waiters`).
+        Waiters = "waiters",
+        /// The request waited as long as it may (`limits.wait_max`).
+        WaitedOut = "waited-out",
+        /// The request is not valid HTTP.
+        BadRequest = "bad-request",
+    }
+}
+
+words! {
+    /// The kinds of outcome: the label of `truehit_requests_total`.
+    Kind {
+        /// Served from the store; the origin confirmed it.
+        Checked = "checked",
+        /// Served from the store, unchecked, under a named policy.
+        Excused = "excused",
+        /// Stored, checked, not current: the new representation was served.
+        Changed = "changed",
+        /// Nothing stored: the representation was fetched.
+        Miss = "miss",
+        /// Stored for other selecting fields: the representation was fetched.
+        VaryMiss = "vary-miss",
+        /// Stood aside.
+        Pass = "pass",
+        /// Answered here.
+        Refused = "refused",
+        /// The origin failed.
+        Failed = "failed",
+    }
+}
+
+/// How one request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What happened.
+    pub kind: Kind,
+    /// The reason's or proof's word, for `detail` and the log.
+    pub reason: &'static str,
+    /// The status that the origin answered, if it was asked.
+    pub fwd_status: Option<StatusCode>,
+    /// Whether the request rode on another request's exchange.
+    pub collapsed: bool,
+    /// Whether the response was being stored as its head was sent.
+    pub stored: bool,
+    /// What remains of the freshness lifetime in seconds, where freshness is what let it be served.
+    pub ttl: Option<i64>,
+}
+
+impl Outcome {
+    /// An outcome of `kind` for `reason`, with nothing else to say.
+    #[must_use]
+    pub const fn new(kind: Kind, reason: &'static str) -> Self {
+        Self { kind, reason, fwd_status: None, collapsed: false, stored: false, ttl: None }
+    }
+
+    /// A hit: the body came from the store. `None` for what is neither hit nor miss (passed, refused, failed).
+    #[must_use]
+    pub const fn is_hit(&self) -> Option<bool> {
+        match self.kind {
+            Kind::Checked | Kind::Excused => Some(true),
+            Kind::Changed | Kind::Miss | Kind::VaryMiss => Some(false),
+            Kind::Pass | Kind::Refused | Kind::Failed => None,
+        }
+    }
+
+    /// The `Cache-Status` member (RFC 9211 §2), or `None` where `Proxy-Status` speaks instead.
+    ///
+    /// `hit` is kept for responses that were not forwarded (RFC 9211 §2.1); a checked one was, as a validation.
+    #[must_use]
+    pub fn cache_status(&self) -> Option<String> {
+        let mut member = String::with_capacity(64);
+        member.push_str("truehit; ");
+        match self.kind {
+            Kind::Checked => member.push_str("fwd=stale"),
+            Kind::Excused if self.reason == Excuse::StaleIfError.as_str() => member.push_str("fwd=stale"),
+            Kind::Excused => member.push_str("hit"),
+            Kind::Changed => member.push_str("fwd=stale"),
+            Kind::Miss => member.push_str("fwd=uri-miss"),
+            Kind::VaryMiss => member.push_str("fwd=vary-miss"),
+            Kind::Pass => member.push_str(match self.reason {
+                "method" => "fwd=method",
+                "no-store" => "fwd=request",
+                "range" => "fwd=partial",
+                _ => "fwd=bypass",
+            }),
+            Kind::Refused | Kind::Failed => return None,
+        }
+        if let Some(status) = self.fwd_status {
+            member.push_str("; fwd-status=");
+            member.push_str(status.as_str());
+        }
+        if let Some(ttl) = self.ttl {
+            member.push_str("; ttl=");
+            member.push_str(&ttl.to_string());
+        }
+        if self.stored {
+            member.push_str("; stored");
+        }
+        if self.collapsed {
+            member.push_str("; collapsed");
+        }
+        member.push_str("; detail=");
+        member.push_str(match self.kind {
+            Kind::Checked => "checked",
+            _ => self.reason,
+        });
+        Some(member)
+    }
+}
