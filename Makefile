@@ -51,8 +51,9 @@ fmt-check:
 lint: ## Clippy, warnings denied
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 
+# Links to private items are fine: the items are there.
 doc: ## The code's documentation, private items included, warnings denied
-	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --all-features --no-deps --document-private-items
+	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private_intra_doc_links' $(CARGO) doc --locked --workspace --all-features --no-deps --document-private-items
 
 deny: target/tools/cargo-deny-$(CARGO_DENY) ## Licences, duplicate crates and sources of the dependencies
 	target/tools/bin/cargo-deny --workspace --all-features check bans licenses sources
