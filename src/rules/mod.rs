@@ -4,5 +4,8 @@
 //! cache's decisions is in this folder, and can be enumerated in tables.
 
 pub mod moment;
-pub mod outcome;
 pub mod policy;
+
+pub mod list;
+
+pub mod outcome;
