@@ -8,4 +8,6 @@ pub mod policy;
 
 pub mod list;
 
+pub mod directives;
+
 pub mod outcome;
