@@ -10,4 +10,6 @@ pub mod list;
 
 pub mod directives;
 
+pub mod validator;
+
 pub mod outcome;
