@@ -9,6 +9,7 @@ pub mod policy;
 pub mod list;
 
 pub mod directives;
+pub mod freshness;
 
 pub mod validator;
 
