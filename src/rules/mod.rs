@@ -13,4 +13,6 @@ pub mod freshness;
 
 pub mod validator;
 
+pub mod digest;
+
 pub mod outcome;
