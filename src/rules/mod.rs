@@ -14,5 +14,6 @@ pub mod freshness;
 pub mod validator;
 
 pub mod digest;
+pub mod recognise;
 
 pub mod outcome;
