@@ -16,4 +16,6 @@ pub mod validator;
 pub mod digest;
 pub mod recognise;
 
+pub mod forwarding;
+
 pub mod outcome;
