@@ -16,6 +16,7 @@ pub mod validator;
 pub mod digest;
 pub mod recognise;
 
+pub mod fields;
 pub mod forwarding;
 
 pub mod outcome;
