@@ -19,4 +19,6 @@ pub mod recognise;
 pub mod fields;
 pub mod forwarding;
 
+pub mod preconditions;
+
 pub mod outcome;
