@@ -21,4 +21,6 @@ pub mod forwarding;
 
 pub mod preconditions;
 
+pub mod key;
+
 pub mod outcome;
