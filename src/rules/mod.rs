@@ -22,5 +22,6 @@ pub mod forwarding;
 pub mod preconditions;
 
 pub mod key;
+pub mod vary;
 
 pub mod outcome;
