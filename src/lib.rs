@@ -1,7 +1,9 @@
 //! truehit: a read-through caching reverse proxy that never serves a stored body unasked.
 
+pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod origin;
+pub mod readiness;
 pub mod rules;

@@ -14,6 +14,7 @@ mod route;
 mod totals;
 mod words;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -69,6 +70,8 @@ pub struct Metrics {
     /// Asked in order at each scrape. Only grows while the process is put together.
     sources: Mutex<Vec<Source>>,
     read: Read,
+    /// The place of the last answer's label plus one; zero before the first.
+    last_origin: AtomicUsize,
     build: [String; 2],
     build_info: Family<Gauge>,
     #[cfg(target_os = "linux")]
@@ -86,6 +89,7 @@ impl Metrics {
             routes: ArcSwap::default(),
             sources: Mutex::default(),
             read: Read::new(),
+            last_origin: AtomicUsize::new(0),
             build: [version.to_owned(), revision.to_owned()],
             build_info,
             #[cfg(target_os = "linux")]
@@ -123,6 +127,15 @@ impl Metrics {
         };
         self.totals.origin_requests.at([purpose as usize, code]).add(1);
         self.totals.origin_duration.at([purpose as usize]).observe(elapsed);
+        self.last_origin.store(code + 1, Ordering::Relaxed);
+    }
+
+    /// How the origin answered last: the class of the status or the error's word. `None` before the first.
+    #[must_use]
+    pub fn last_origin_answer(&self) -> Option<&'static str> {
+        let code = self.last_origin.load(Ordering::Relaxed).checked_sub(1)?;
+        let class = CodeClass::ALL.get(code).map(|class| class.as_str());
+        class.or_else(|| words::ORIGIN_ERRORS.get(code - CodeClass::ALL.len()).copied())
     }
 
     /// Bytes of a response body came from the origin.
