@@ -1,5 +1,6 @@
 //! truehit: a read-through caching reverse proxy that never serves a stored body unasked.
 
+pub mod access_log;
 pub mod admin;
 pub mod clock;
 pub mod config;
@@ -7,3 +8,4 @@ pub mod metrics;
 pub mod origin;
 pub mod readiness;
 pub mod rules;
+pub mod text_log;
