@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod lifecycle;
 pub mod metrics;
 pub mod origin;
 pub mod readiness;
