@@ -1,6 +1,12 @@
 //! truehit: a read-through caching reverse proxy that never serves a stored body unasked.
 
+pub mod access_log;
+pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod lifecycle;
+pub mod metrics;
 pub mod origin;
+pub mod readiness;
 pub mod rules;
+pub mod text_log;
