@@ -2,5 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod faults;
+pub mod flight;
 pub mod origin;
 pub mod rules;
