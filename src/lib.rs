@@ -2,14 +2,19 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod body;
 pub mod clock;
 pub mod config;
 pub mod faults;
 pub mod fill;
+pub mod flight;
 pub mod lifecycle;
 pub mod metrics;
 pub mod origin;
+pub mod proxy;
 pub mod readiness;
+pub mod routes;
 pub mod rules;
+pub mod server;
 pub mod store;
 pub mod text_log;
