@@ -77,6 +77,17 @@ pub struct Proxy<O: Origin> {
     via: Arc<str>,
 }
 
+/// Why no proxy can be made of a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// There is no route; a loaded configuration always ends with one.
+    #[error("the configuration has no route")]
+    NoRoutes,
+    /// A digest endpoint is on another host, and no client for it can be made.
+    #[error("no client for digest endpoints: {0}")]
+    DigestClient(#[from] reqwest::Error),
+}
+
 /// How many times a request takes part in a shared exchange before it makes its own.
 const FLIGHTS_MAX: usize = 2;
 
@@ -100,7 +111,7 @@ impl<O: Origin> Proxy<O> {
     /// A proxy to `origin` under `config`, with what it shares with its predecessor.
     ///
     /// # Errors
-    /// If a digest endpoint is on another host and no client for it can be made.
+    /// [`SetupError`].
     pub fn new(
         origin: O,
         config: Arc<Config>,
@@ -108,7 +119,7 @@ impl<O: Origin> Proxy<O> {
         metrics: &Arc<Metrics>,
         access_log: &Arc<AccessLog>,
         clock: Clock,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, SetupError> {
         let names = config.routes.iter().map(|route| &*route.policy.name);
         let watch = Watch {
             metrics: Arc::clone(metrics),
@@ -120,7 +131,7 @@ impl<O: Origin> Proxy<O> {
             origin,
             elsewhere: digest::client(&config)?,
             shared,
-            routes: Routes::new(&config.routes),
+            routes: Routes::new(config.routes.clone()).ok_or(SetupError::NoRoutes)?,
             learned: config.routes.iter().map(|_| Mutex::default()).collect(),
             config,
             clock,

@@ -28,14 +28,9 @@ impl Target {
         Self { scheme: if peer.tls { "https" } else { "http" }, authority }
     }
 
-    /// The host without its port.
+    /// The authority as text.
     pub(super) fn host(&self) -> Option<&str> {
-        let text = std::str::from_utf8(&self.authority).ok()?;
-        let host = match text.rfind(']') {
-            Some(end) => &text[..=end],
-            None => text.split(':').next().unwrap_or(text),
-        };
-        (!host.is_empty()).then_some(host)
+        std::str::from_utf8(&self.authority).ok()
     }
 
     /// Why the request cannot be forwarded at all, if so.

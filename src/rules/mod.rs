@@ -8,7 +8,6 @@
 //! decided ([`decide`]). A question is chosen ([`question`], by what was learned: [`learn`]), its answer judged
 //! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`]). The rest are leaves.
 
-pub mod collapse;
 pub mod moment;
 pub mod outcome;
 pub mod policy;
