@@ -194,7 +194,7 @@ async fn lonely_keys_are_never_delayed() {
 async fn clients_answered_together_share_the_next_exchange() {
     let stage = Stage::new(100);
     let rules = Collapse { gather: 0.2, ..ONE };
-    let _first = stage.join(NO_LEASE, &rules).unwrap();
+    let first = stage.join(NO_LEASE, &rules).unwrap();
     sleep(1).await;
     for round in 2..6 {
         let batch: Vec<_> = (0..8).map(|_| stage.join(NO_LEASE, &rules).unwrap()).collect();
@@ -202,6 +202,7 @@ async fn clients_answered_together_share_the_next_exchange() {
             assert_eq!(number(member).await, round);
         }
     }
+    assert_eq!(number(first).await, 1);
     stage.clears().await;
 }
 
@@ -216,6 +217,7 @@ async fn overlapping_exchanges_never_outnumber_the_bound() {
         assert!(stage.flights.running() <= 3);
     }
     assert!(stage.begun() > 20, "{}", stage.begun());
+    drop(members);
     stage.clears().await;
 }
 

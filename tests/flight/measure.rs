@@ -1,5 +1,5 @@
-//! Figures, not verdicts: what collapsing costs the origin and the reader. Run by hand, in a release build:
-//! `cargo test --release --test flight -- --ignored --nocapture measure`.
+//! Figures, not verdicts: what collapsing costs the origin and the reader. Run by hand:
+//! `cargo test --test flight -- --ignored --nocapture measure`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
