@@ -4,3 +4,4 @@ pub mod clock;
 pub mod config;
 pub mod origin;
 pub mod rules;
+pub mod server;
