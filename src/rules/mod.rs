@@ -4,5 +4,24 @@
 //! cache's decisions is in this folder, and can be enumerated in tables.
 
 pub mod moment;
-pub mod outcome;
 pub mod policy;
+
+pub mod list;
+
+pub mod directives;
+pub mod freshness;
+
+pub mod validator;
+
+pub mod digest;
+pub mod recognise;
+
+pub mod fields;
+pub mod forwarding;
+
+pub mod preconditions;
+
+pub mod key;
+pub mod vary;
+
+pub mod outcome;
