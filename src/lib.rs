@@ -7,6 +7,7 @@ pub mod config;
 pub mod lifecycle;
 pub mod metrics;
 pub mod origin;
+pub mod probe;
 pub mod readiness;
 pub mod rules;
 pub mod text_log;
