@@ -10,5 +10,6 @@ pub mod metrics;
 pub mod origin;
 pub mod probe;
 pub mod readiness;
+pub mod routes;
 pub mod rules;
 pub mod text_log;
