@@ -1,0 +1,89 @@
+//! The command line: what can be typed, and what a process answers with its exit code.
+
+mod health;
+mod probe;
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::health::health;
+pub use self::probe::probe;
+
+/// Exit codes, by `sysexits.h` where it has one.
+pub mod exit {
+    /// All went well.
+    pub const CLEAN: u8 = 0;
+    /// It failed while running.
+    pub const FAILURE: u8 = 1;
+    /// The command line is wrong (`EX_USAGE`).
+    pub const USAGE: u8 = 64;
+    /// The origin or the process that was asked is not available (`EX_UNAVAILABLE`).
+    pub const UNAVAILABLE: u8 = 69;
+    /// An address could not be bound, or other I/O failed (`EX_IOERR`).
+    pub const IO: u8 = 74;
+    /// The configuration is invalid (`EX_CONFIG`).
+    pub const CONFIG: u8 = 78;
+}
+
+/// A read-through caching reverse proxy that asks the origin before it serves a cached body.
+#[derive(Debug, Parser)]
+#[command(name = "truehit", disable_version_flag = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find out how an origin's responses can be checked
+    Probe(ProbeArgs),
+    /// Ask a running truehit whether it is alive (for container health checks)
+    Health(HealthArgs),
+    /// Print the version
+    Version,
+}
+
+/// `truehit probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// What to ask the origin for, such as http://127.0.0.1:8000/users/1
+    pub url: String,
+    /// A field to send along, as 'Name: value'; may be given more than once
+    #[arg(long, short = 'H', value_name = "FIELD")]
+    pub header: Vec<String>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `truehit health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Address of the admin listener [default: TRUEHIT_ADMIN__ADDRESS, else 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<SocketAddr>,
+    /// Ask whether it is ready for traffic, not only alive
+    #[arg(long)]
+    pub ready: bool,
+}
+
+/// `truehit version`: the version, and the revision if the build was told one.
+#[must_use]
+pub fn version() -> String {
+    match REVISION {
+        "" => format!("truehit {VERSION}"),
+        revision => format!("truehit {VERSION} ({revision})"),
+    }
+}
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The source revision of this build, from `TRUEHIT_REVISION` at build time; empty if it was not set.
+pub const REVISION: &str = match option_env!("TRUEHIT_REVISION") {
+    Some(revision) => revision,
+    None => "",
+};
