@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod body;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod faults;
@@ -11,6 +12,7 @@ pub mod flight;
 pub mod lifecycle;
 pub mod metrics;
 pub mod origin;
+pub mod probe;
 pub mod proxy;
 pub mod readiness;
 pub mod routes;

@@ -104,16 +104,24 @@ impl StoredHead {
     /// Reads a head as it came from the origin: asked for at `asked`, received `now`.
     #[must_use]
     pub fn read(status: StatusCode, received: &HeaderMap, keep_set_cookie: bool, asked: SystemTime, now: Now) -> Self {
-        let fields = fields::storable_head(received, keep_set_cookie);
-        Self::of(status, fields, freshness::initial_age(received, asked, now.wall), now)
+        let mut fields = fields::storable_head(received, keep_set_cookie);
+        let vouches = EntityTag::of(&fields).is_some_and(|tag| validator::vouches(&tag, &fields));
+        // RFC 9110 §6.6.1: a response without `Date` gets that of its reception, for the freshness arithmetic. It is
+        // not the origin's own, so it cannot make a tag vouch.
+        if !fields.contains_key(header::DATE)
+            && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now.wall))
+        {
+            fields.insert(header::DATE, date);
+        }
+        Self::of(status, fields, vouches, freshness::initial_age(received, asked, now.wall), now)
     }
 
-    fn of(status: StatusCode, fields: HeaderMap, initial_age: Duration, now: Now) -> Self {
+    fn of(status: StatusCode, fields: HeaderMap, tag_vouches: bool, initial_age: Duration, now: Now) -> Self {
         let directives = ResponseDirectives::parse(&fields);
         let tag = EntityTag::of(&fields);
         Self {
             status,
-            tag_vouches: tag.as_ref().is_some_and(|tag| validator::vouches(tag, &fields)),
+            tag_vouches,
             last_modified: validator::date_of(&fields, header::LAST_MODIFIED),
             vary: Vary::of(&fields),
             lifetime: freshness::lifetime(&directives, &fields),
@@ -129,7 +137,9 @@ impl StoredHead {
     #[must_use]
     pub fn freshened(&self, update: &HeaderMap, asked: SystemTime, now: Now) -> Self {
         let initial_age = freshness::initial_age(update, asked, now.wall);
-        Self::of(self.status, fields::freshen(&self.fields, update), initial_age, now)
+        // Whether the tag vouches was settled when the content came: the `Date` of a 304 makes the tag look older, but
+        // not the copy.
+        Self::of(self.status, fields::freshen(&self.fields, update), self.tag_vouches, initial_age, now)
     }
 
     /// `current_age` (RFC 9111 §4.2.3).

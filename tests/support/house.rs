@@ -65,7 +65,7 @@ impl Reply {
 /// The configuration of tests: the defaults, with each route's policy adjusted.
 pub fn configured(adjust: impl Fn(&mut Policy)) -> Config {
     let overrides = config::Overrides { origin: Some("http://origin.test".to_owned()), ..Default::default() };
-    let mut config = config::load(overrides, std::iter::empty()).expect("the defaults load").config;
+    let mut config = config::load(&overrides, std::iter::empty()).expect("the defaults load").config;
     for route in &mut config.routes {
         adjust(&mut route.policy);
     }
