@@ -12,6 +12,9 @@ pub mod directives;
 pub mod freshness;
 
 pub mod validator;
+// How tags are listed and believed; both are used through `validator`.
+pub mod clock_tag;
+pub mod tag_list;
 
 pub mod digest;
 pub mod recognise;
@@ -25,3 +28,6 @@ pub mod key;
 pub mod vary;
 
 pub mod outcome;
+
+#[cfg(test)]
+mod testing;
