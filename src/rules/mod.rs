@@ -21,6 +21,7 @@ pub mod recognise;
 
 pub mod fields;
 pub mod forwarding;
+pub mod stored_fields;
 
 pub mod preconditions;
 
