@@ -29,6 +29,7 @@ pub mod promise;
 
 pub mod admit;
 
+mod clock_tag;
 pub mod digest;
 pub mod directives;
 pub mod fields;
@@ -37,4 +38,9 @@ pub mod freshness;
 pub mod list;
 pub mod preconditions;
 pub mod recognise;
+mod stored_fields;
+mod tag_list;
 pub mod validator;
+
+#[cfg(test)]
+mod testing;

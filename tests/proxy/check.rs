@@ -8,9 +8,11 @@ use crate::script::{Script, ok, status};
 #[tokio::test(start_paused = true)]
 async fn a_second_read_is_checked_and_served_from_memory() {
     let origin = Script::new();
-    origin
-        .expects_with("GET /a?b=1", &[("if-none-match", None)], ok("one").etag("\"1\""))
-        .expects_with("GET /a?b=1", &[("if-none-match", Some("\"1\""))], status(304).etag("\"1\""));
+    origin.expects_with("GET /a?b=1", &[("if-none-match", None)], ok("one").etag("\"1\"")).expects_with(
+        "GET /a?b=1",
+        &[("if-none-match", Some("\"1\""))],
+        status(304).etag("\"1\""),
+    );
     let house = House::new(origin.clone());
     let first = house.get("/a?b=1").await;
     assert_eq!(first.text(), "one");
@@ -95,10 +97,11 @@ async fn a_digest_is_given_to_those_who_ask() {
 #[tokio::test(start_paused = true)]
 async fn a_weak_tag_that_is_no_digest_proves_nothing() {
     let origin = Script::new();
-    origin
-        .expects("GET /a", ok("old").etag("W/\"7\""))
-        .expects("HEAD /a", status(200).etag("W/\"7\""))
-        .expects_with("GET /a", &[("if-none-match", None)], ok("new").etag("W/\"7\""));
+    origin.expects("GET /a", ok("old").etag("W/\"7\"")).expects("HEAD /a", status(200).etag("W/\"7\"")).expects_with(
+        "GET /a",
+        &[("if-none-match", None)],
+        ok("new").etag("W/\"7\""),
+    );
     let house = House::new(origin.clone());
     house.get("/a").await;
     assert_eq!(house.get("/a").await.text(), "new");
@@ -110,9 +113,11 @@ async fn a_weak_tag_that_is_a_digest_of_the_bytes_proves_sameness() {
     // The `etag` package's form, as Express sends it: length in hex, and SHA-1 in base64.
     let tag = "W/\"b-Kq5sNclPz7QV2+lfQIuc6R7oRu0\"";
     let origin = Script::new();
-    origin
-        .expects("GET /a", ok("hello world").etag(tag))
-        .expects_with("GET /a", &[("if-none-match", Some(tag))], status(304).etag(tag));
+    origin.expects("GET /a", ok("hello world").etag(tag)).expects_with(
+        "GET /a",
+        &[("if-none-match", Some(tag))],
+        status(304).etag(tag),
+    );
     let house = House::new(origin.clone());
     house.get("/a").await;
     assert_eq!(house.get("/a").await.cache_status(), "truehit; fwd=stale; fwd-status=304; detail=checked");
@@ -269,9 +274,11 @@ async fn a_digest_endpoint_is_asked_and_compared_with_the_stored_bytes() {
 #[tokio::test(start_paused = true)]
 async fn a_head_request_is_answered_from_a_checked_get() {
     let origin = Script::new();
-    origin
-        .expects("GET /a", ok("content").etag("\"1\""))
-        .expects_with("GET /a", &[("if-none-match", Some("\"1\""))], status(304).etag("\"1\""));
+    origin.expects("GET /a", ok("content").etag("\"1\"")).expects_with(
+        "GET /a",
+        &[("if-none-match", Some("\"1\""))],
+        status(304).etag("\"1\""),
+    );
     let house = House::new(origin.clone());
     house.get("/a").await;
     let head = house.send("HEAD", "/a", &[]).await;
@@ -283,9 +290,11 @@ async fn a_head_request_is_answered_from_a_checked_get() {
 #[tokio::test(start_paused = true)]
 async fn a_clients_no_cache_does_not_go_out_with_a_check() {
     let origin = Script::new();
-    origin
-        .expects_with("GET /a", &[("cache-control", Some("no-cache"))], ok("x").etag("\"1\""))
-        .expects_with("GET /a", &[("cache-control", None)], status(304).etag("\"1\""));
+    origin.expects_with("GET /a", &[("cache-control", Some("no-cache"))], ok("x").etag("\"1\"")).expects_with(
+        "GET /a",
+        &[("cache-control", None)],
+        status(304).etag("\"1\""),
+    );
     let house = House::new(origin.clone());
     for _ in 0..2 {
         assert_eq!(house.get_with("/a", &[("cache-control", "no-cache")]).await.text(), "x");

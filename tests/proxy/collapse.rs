@@ -9,8 +9,9 @@ use truehit::origin::OriginError;
 use crate::house::House;
 use crate::script::{Script, ok, status};
 
-/// Starts `count` GETs and lets each run until it waits.
+/// A moment later, starts `count` GETs and lets each run until it waits.
 async fn readers(house: &House<Script>, count: usize) -> Vec<tokio::task::JoinHandle<crate::house::Reply>> {
+    tokio::time::advance(Duration::from_millis(1)).await;
     let readers = (0..count)
         .map(|_| {
             let house = house.clone();
@@ -202,6 +203,9 @@ async fn a_reader_joins_a_body_on_its_way_in_once_a_check_confirms_it() {
     drop(pieces);
     assert_eq!(first.await.unwrap().text(), "one two");
     let second = second.await.unwrap();
-    assert_eq!((second.text(), second.cache_status()), ("one two", "truehit; fwd=stale; fwd-status=304; detail=checked"));
+    assert_eq!(
+        (second.text(), second.cache_status()),
+        ("one two", "truehit; fwd=stale; fwd-status=304; detail=checked")
+    );
     origin.done();
 }

@@ -84,10 +84,11 @@ async fn serve_stale_does_not_reach_what_forbids_it() {
 #[tokio::test(start_paused = true)]
 async fn what_the_origin_no_longer_has_is_dropped() {
     let origin = Script::new();
-    origin
-        .expects("GET /a", ok("one").etag("\"1\""))
-        .expects("GET /a", status(404))
-        .expects_with("GET /a", &[("if-none-match", None)], status(404));
+    origin.expects("GET /a", ok("one").etag("\"1\"")).expects("GET /a", status(404)).expects_with(
+        "GET /a",
+        &[("if-none-match", None)],
+        status(404),
+    );
     let house = House::new(origin.clone());
     house.get("/a").await;
     assert_eq!(house.get("/a").await.status, 404);

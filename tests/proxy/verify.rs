@@ -58,13 +58,11 @@ async fn a_fill_that_began_before_a_write_is_not_kept_as_current() {
 #[tokio::test(start_paused = true)]
 async fn when_stale_serves_what_is_fresh_and_validates_what_is_not() {
     let origin = Script::new();
-    origin
-        .expects("GET /a", ok("one").etag("W/\"1\"").with("cache-control", "max-age=60"))
-        .expects_with(
-            "GET /a",
-            &[("if-none-match", Some("W/\"1\""))],
-            status(304).etag("W/\"1\"").with("cache-control", "max-age=60"),
-        );
+    origin.expects("GET /a", ok("one").etag("W/\"1\"").with("cache-control", "max-age=60")).expects_with(
+        "GET /a",
+        &[("if-none-match", Some("W/\"1\""))],
+        status(304).etag("W/\"1\"").with("cache-control", "max-age=60"),
+    );
     let house = House::with(origin.clone(), |policy| policy.verify = Verify::WhenStale);
     house.get("/a").await;
     tokio::time::advance(Duration::from_secs(59)).await;

@@ -144,7 +144,11 @@ impl Step {
 impl Origin for Script {
     type Body = ScriptBody;
 
-    async fn send(&self, _purpose: Purpose, request: Request<RequestBody>) -> Result<Response<ScriptBody>, OriginError> {
+    async fn send(
+        &self,
+        _purpose: Purpose,
+        request: Request<RequestBody>,
+    ) -> Result<Response<ScriptBody>, OriginError> {
         let (head, body) = request.into_parts();
         let what = format!("{} {}", head.method, head.uri);
         self.0.requests.lock().unwrap().push(what.clone());
