@@ -32,10 +32,10 @@ impl Findings<'_> {
     pub(super) fn refuse(&mut self, key: &str, why: &str) {
         let (_, found) = self.layers.effective(key);
         let message = match found {
-            Some(found) => format!("found {}; {why}", shown::value(found)),
+            Some(found) => format!("found {}; {why}", shown::found(found)),
             None => why.to_owned(),
         };
-        let problem = Problem { place: self.layers.place(key), key: key.to_owned(), message };
+        let problem = Problem { place: self.layers.place_to_change(key), key: key.to_owned(), message };
         // What is wrong in `[defaults]` is not repeated for each route that has it from there.
         if !self.problems.iter().any(|known| known.place == problem.place && known.message == problem.message) {
             self.problems.push(problem);

@@ -17,7 +17,7 @@ pub(super) fn prune(table: &mut Dict, path: &str, report: &mut dyn FnMut(&str, S
             report(&path, unknown(&path, name));
             return false;
         };
-        let wrong = |value: &Value| format!("found {}; allowed: {}", shown::value(value), key.allowed);
+        let wrong = |value: &Value| format!("found {}; allowed: {}", shown::found(value), key.allowed);
         match (key.kind, value) {
             (Kind::Table, Value::Dict(_, inner)) => prune(inner, &path, report),
             (Kind::Tables, Value::Array(_, list)) => {
@@ -26,7 +26,7 @@ pub(super) fn prune(table: &mut Dict, path: &str, report: &mut dyn FnMut(&str, S
                     if let Value::Dict(_, inner) = element {
                         prune(inner, &path, report);
                     } else {
-                        report(&path, format!("found {}; allowed: a table", shown::value(element)));
+                        report(&path, format!("found {}; allowed: a table", shown::found(element)));
                         *element = Value::from(Dict::new());
                     }
                 }
