@@ -23,6 +23,7 @@ use crate::rules::policy::{DigestEndpoint, Verify};
 /// The configuration of truehit.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "truehit")]
 pub(super) struct Settings {
     /// The listening side: where clients connect.
     pub(super) listen: Listen,
@@ -374,7 +375,7 @@ pub(super) struct Drain {
     ///
     /// Both together should stay below the pod's `terminationGracePeriodSeconds`.
     #[schemars(extend("default" = "20s"))]
-    pub(super) timeout: Text<Duration>,
+    pub(super) timeout: Text<Positive>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

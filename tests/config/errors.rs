@@ -83,7 +83,12 @@ fn keys_that_contradict_each_other_are_named_with_what_would_agree() {
         (
             "checked by a digest endpoint",
             "[[route]]\nname = \"a\"\nauthorization = \"checked\"\ncheck = \"digest-endpoint\"\ndigest_endpoint = \"/d{path}\"\n",
-            "t.toml:3: route[0].authorization: found \"checked\"; allowed: \"checked\" only with another check than \"digest-endpoint\", which does not say who may read",
+            "t.toml:3: route[0].authorization: found \"checked\"; allowed: \"checked\" only with check = \"conditional\", \"head\" or \"body\", or \"auto\" without digest_endpoint, which does not say who may read",
+        ),
+        (
+            "checked where auto may ask the digest endpoint",
+            "[[route]]\nname = \"a\"\nauthorization = \"checked\"\ndigest_endpoint = \"/d{path}\"\n",
+            "t.toml:3: route[0].authorization: found \"checked\"; allowed: \"checked\" only with check = \"conditional\", \"head\" or \"body\", or \"auto\" without digest_endpoint, which does not say who may read",
         ),
         (
             "checked with a weak proof",
@@ -142,6 +147,14 @@ fn a_problem_of_the_defaults_is_said_once_however_many_routes_have_it() {
 }
 
 #[test]
+fn the_same_problem_of_two_routes_is_said_for_each() {
+    let route = r#"{ name = "NAME", paths = ["/NAME"], check = "digest-endpoint" }"#;
+    let routes = format!("[{}, {}]", route.replace("NAME", "a"), route.replace("NAME", "b"));
+    let error = minimal().var("TRUEHIT_ROUTE", &routes).error();
+    assert_eq!(error.lines().count(), 2, "{error}");
+}
+
+#[test]
 fn mistakes_in_the_environment_name_the_variable() {
     for (variable, value, expected) in [
         (
@@ -158,6 +171,11 @@ fn mistakes_in_the_environment_name_the_variable() {
             "TRUEHIT_ORIGIN",
             "http://a",
             "TRUEHIT_ORIGIN: origin: unknown key; allowed: TRUEHIT_, then a key in capitals with \"__\" for each \".\"; did you mean TRUEHIT_ORIGIN__URL?",
+        ),
+        (
+            "TRUEHIT_LISTEN_PORT",
+            "8080",
+            "TRUEHIT_LISTEN_PORT: listen_port: unknown key; allowed: TRUEHIT_, then a key in capitals with \"__\" for each \".\"; did you mean TRUEHIT_LISTEN__ADDRESS?",
         ),
         (
             "TRUEHIT_ORIGIN__IDLE_MAX",
