@@ -103,9 +103,10 @@ pub(super) fn all() -> &'static [Key] {
     &KEYS
 }
 
-/// The key of a path; positions in lists may be given or left out (`route[2].verify`, `route[].verify`).
+/// The key of a path, for `route[2].verify` that of `route[].verify`; an element of a list has the key of the list.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
-    let path = super::path::general(path);
+    let general = super::path::general(path);
+    let path = general.strip_suffix("[]").unwrap_or(&general);
     all().iter().find(|key| key.path == path)
 }
 

@@ -302,7 +302,7 @@ pub(super) enum SetCookie {
 #[serde(deny_unknown_fields)]
 pub(super) struct Route {
     /// The route's name: the label of its metrics and the `route` of its log lines. Each has its own.
-    #[schemars(with = "Text<Name>", example = &"users")]
+    #[schemars(with = "Text<Name>", example = &"users", extend("x-required" = true))]
     pub(super) name: Option<Text<Name>>,
     /// Methods that it takes.
     #[schemars(with = "Vec<Text<http::Method>>", example = ["GET", "HEAD"])]

@@ -18,6 +18,11 @@ fn each_mistake_in_a_file_is_named_with_its_line_and_its_remedy() {
             "t.toml:2: cache.verify: unknown key; allowed: memory, fill_memory, object_max, variants_max, uncacheable_for, relearn_after; did you mean \"defaults.verify\"?".to_owned(),
         ),
         (
+            "a path in quotes, which is one name",
+            "\"log.access\" = true\n",
+            "t.toml:1: log.access: unknown key; allowed: listen, origin, cache, defaults, route, limits, log, admin, drain, runtime; did you mean \"log.access\"?".to_owned(),
+        ),
+        (
             "an unknown table",
             "\n[orign]\nurl = \"x\"\n",
             "t.toml:2: orign: unknown key; allowed: listen, origin, cache, defaults, route, limits, log, admin, drain, runtime; did you mean \"origin\"?".to_owned(),
@@ -296,6 +301,7 @@ fn files_that_are_not_toml_or_yaml_are_named_with_the_line() {
         ("t.toml", "[origin]\nurl = \"a\"\nurl = \"b\"\n", "t.toml:3: duplicate key"),
         ("t.yaml", "origin:\n  url: \"a\n", "t.yaml:"),
         ("t.yaml", "origin:\n  url: a\n  url: b\n", "t.yaml:3: duplicate mapping key"),
+        ("t.yaml", "a: 1\n---\nb: 2\n", "t.yaml:3: multiple YAML documents detected"),
         ("t.yml", "- a\n", "t.yml:1: found a file that is no table"),
     ] {
         let error = minimal().file(name, text).error();
