@@ -60,6 +60,8 @@ pub(super) struct Pool {
     shared: tokio::sync::Mutex<Option<(u64, H2)>>,
     generations: AtomicU64,
     speaks_h2: AtomicBool,
+    /// Grows with each desynchronisation; what was in use at that time does not come back.
+    epoch: AtomicU64,
 }
 
 /// Connections without a request. Both lists are in order of time.
@@ -91,6 +93,7 @@ impl Pool {
             shared: tokio::sync::Mutex::default(),
             generations: AtomicU64::new(0),
             speaks_h2: AtomicBool::new(origin.protocol == config::OriginProtocol::H2),
+            epoch: AtomicU64::new(0),
         })
     }
 
@@ -153,11 +156,12 @@ impl Pool {
         }
     }
 
-    /// Bytes came that nobody asked for, so every idle connection is suspect, and the origin with them.
+    /// Bytes came that nobody asked for, so every connection is suspect, and the origin with them.
     pub(super) fn desynchronised(&self) {
         self.counters.desyncs.fetch_add(1, Ordering::Relaxed);
         lock(&self.trust).broken();
         let mut parked = lock(&self.parked);
+        self.epoch.fetch_add(1, Ordering::Relaxed);
         parked.idle.clear();
         parked.quarantine.clear();
     }
@@ -174,7 +178,7 @@ impl Pool {
     }
 
     fn lease(self: &Arc<Self>, sender: H1, permit: OwnedSemaphorePermit) -> Lease {
-        Lease { sender, pool: Arc::clone(self), permit }
+        Lease { sender, pool: Arc::clone(self), epoch: self.epoch.load(Ordering::Relaxed), permit }
     }
 
     fn next_generation(&self) -> u64 {
@@ -199,13 +203,16 @@ impl Pool {
         while parked.len() > self.permits.available_permits() && parked.drop_oldest() {}
     }
 
-    fn park(self: &Arc<Self>, sender: H1, bodyless: bool) {
+    fn park(self: &Arc<Self>, sender: H1, epoch: u64, bodyless: bool) {
         if sender.is_closed() {
             return;
         }
         let now = self.clock.moment();
         let suspect = bodyless && !lock(&self.trust).is_sound(now);
         let mut parked = lock(&self.parked);
+        if epoch != self.epoch.load(Ordering::Relaxed) {
+            return;
+        }
         self.tidy(&mut parked, now);
         if suspect {
             parked.quarantine.push_back((now.after(QUARANTINE), sender));
@@ -266,15 +273,16 @@ impl Parked {
 pub(super) struct Lease {
     pub(super) sender: H1,
     pool: Arc<Pool>,
+    epoch: u64,
     permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
     /// The answer was read to its end. `bodyless` says that it must not have had a body, so that none was read.
     pub(super) fn release(self, bodyless: bool) {
-        let Self { mut sender, pool, permit } = self;
+        let Self { mut sender, pool, epoch, permit } = self;
         if sender.is_ready() {
-            pool.park(sender, bodyless);
+            pool.park(sender, epoch, bodyless);
             // Only now: whoever waits for the permit is to find the connection.
             drop(permit);
             return;
@@ -285,7 +293,7 @@ impl Lease {
         // The driver has not come round to it yet, or is still writing the request's content.
         tokio::spawn(async move {
             if let Ok(Ok(())) = timeout(READY_WITHIN, sender.ready()).await {
-                pool.park(sender, bodyless);
+                pool.park(sender, epoch, bodyless);
             }
             drop(permit);
         });
