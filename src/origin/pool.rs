@@ -149,9 +149,11 @@ impl Pool {
     }
 
     /// No further request may use that HTTP/2 connection: it did not answer.
-    pub(super) async fn forget(&self, generation: u64) {
-        let mut shared = self.shared.lock().await;
-        if shared.as_ref().is_some_and(|(current, _)| *current == generation) {
+    pub(super) fn forget(&self, generation: u64) {
+        // Whoever holds the lock is replacing it already.
+        if let Ok(mut shared) = self.shared.try_lock()
+            && shared.as_ref().is_some_and(|(current, _)| *current == generation)
+        {
             *shared = None;
         }
     }
@@ -232,7 +234,10 @@ impl Pool {
             // A connection that was closed proves nothing; stray bytes have been reported by its driver.
             if sender.is_ready() {
                 lock(&self.trust).stayed_quiet(now);
-                parked.idle.push_back((until, sender));
+                // Idle since its answer, however late it is let out: the origin counts from there too.
+                let since = until.before(QUARANTINE);
+                let at = parked.idle.partition_point(|(other, _)| *other <= since);
+                parked.idle.insert(at, (since, sender));
             }
         }
         let expired = now.before(self.idle_timeout);
