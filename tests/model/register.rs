@@ -49,6 +49,8 @@ pub(crate) struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Client {
     asks_left: u8,
+    /// Its request's head has come in, with the register at this version; the machine has not heard of it yet.
+    arrived: Option<(Moment, u8)>,
     pub(crate) waits: Option<Waits>,
 }
 
@@ -67,6 +69,7 @@ pub(crate) struct Flying {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
+    Arrive(usize),
     Ask(usize),
     Leave(usize),
     Write,
@@ -129,7 +132,7 @@ impl Model for Register {
             losses_left: self.losses,
             leaves_left: self.leaves,
             fresh: 0,
-            clients: vec![Client { asks_left: self.asks, waits: None }; self.clients],
+            clients: vec![Client { asks_left: self.asks, arrived: None, waits: None }; self.clients],
             exchanges: Vec::new(),
             timers: Vec::new(),
             stale: false,
@@ -141,7 +144,8 @@ impl Model for Register {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         for (at, client) in state.clients.iter().enumerate() {
             match client.waits {
-                None if client.asks_left > 0 => actions.push(Action::Ask(at)),
+                None if client.arrived.is_some() => actions.push(Action::Ask(at)),
+                None if client.asks_left > 0 => actions.push(Action::Arrive(at)),
                 Some(_) if state.leaves_left > 0 => actions.push(Action::Leave(at)),
                 _ => {}
             }
@@ -163,15 +167,17 @@ impl Model for Register {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
-            Action::Ask(at) => {
-                let arrived = Moment::from_nanos(state.now_ms * 1_000_000);
+            Action::Arrive(at) => {
+                state.clients[at].asks_left -= 1;
+                state.clients[at].arrived = Some((Moment::from_nanos(state.now_ms * 1_000_000), state.version));
                 state.now_ms += 1;
+            }
+            Action::Ask(at) => {
+                let (arrived, floor) = state.clients[at].arrived.take()?;
                 state.fresh += 1;
                 let fresh = Exchange(state.fresh);
-                let floor = state.version;
                 let exchange = self.tell(&mut state, Event::Asked { arrived, lease: self.lease, fresh });
                 state.broken |= exchange.is_none();
-                state.clients[at].asks_left -= 1;
                 state.clients[at].waits = exchange.map(|exchange| Waits { exchange, floor });
             }
             Action::Leave(at) => {
