@@ -13,3 +13,4 @@ pub mod readiness;
 pub mod routes;
 pub mod rules;
 pub mod text_log;
+pub mod server;
