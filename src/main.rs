@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
+        Command::Config(command) => ExitCode::from(cli::config(&command)),
         Command::Probe(args) => block_on(cli::probe(&args)),
         Command::Health(args) => {
             let admin = std::env::var("TRUEHIT_ADMIN__ADDRESS").ok();

@@ -34,9 +34,13 @@ async fn nowhere() -> String {
 
 #[tokio::test]
 async fn help_is_a_page_and_exits_0() {
-    for (name, args) in
-        [("help", vec!["--help"]), ("help_probe", vec!["probe", "--help"]), ("help_health", vec!["health", "--help"])]
-    {
+    for (name, args) in [
+        ("help", vec!["--help"]),
+        ("help_probe", vec!["probe", "--help"]),
+        ("help_health", vec!["health", "--help"]),
+        ("help_config", vec!["config", "--help"]),
+        ("help_config_check", vec!["config", "check", "--help"]),
+    ] {
         let output = truehit(&args).await;
         assert_eq!(code(&output), 0, "{args:?}");
         insta::assert_snapshot!(name, stdout(&output));
@@ -109,4 +113,30 @@ async fn health_finds_the_admin_listener_by_the_environment_that_configured_it()
     let mut command = Command::new(env!("CARGO_BIN_EXE_truehit"));
     command.arg("health").env_clear().env("TRUEHIT_ADMIN__ADDRESS", format!("0.0.0.0:{port}"));
     assert_eq!(command.kill_on_drop(true).output().await.unwrap().status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_valid_is_shown_with_the_source_of_each_value() {
+    let output = truehit(&["config", "check", "--origin", "http://127.0.0.1:8000"]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let page = stdout(&output);
+    let origin = page.lines().find(|line| line.starts_with("origin.url ")).unwrap();
+    assert!(origin.contains("http://127.0.0.1:8000") && origin.ends_with("--origin"), "{origin}");
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_not_valid_exits_78_and_names_the_key() {
+    let output = truehit(&["config", "check", "--origin", "http://127.0.0.1:8000", "--verify", "sometimes"]).await;
+    assert_eq!(code(&output), 78);
+    assert!(stderr(&output).contains("verify"), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
+}
+
+#[tokio::test]
+async fn schema_default_and_reference_are_printed() {
+    for (command, words) in [("schema", "\"$schema\""), ("default", "[origin]"), ("reference", "TRUEHIT_ORIGIN__URL")] {
+        let output = truehit(&["config", command]).await;
+        assert_eq!(code(&output), 0, "{command}");
+        assert!(stdout(&output).contains(words), "{command}: {}", stdout(&output));
+    }
 }

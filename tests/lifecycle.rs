@@ -45,8 +45,8 @@ impl Sidecar for Script {
         self.note("close");
     }
 
-    async fn closed(&mut self) {
-        let _ = (&mut self.last_connection).await;
+    async fn finish(&mut self, deadline: Instant) -> usize {
+        usize::from(tokio::time::timeout_at(deadline, &mut self.last_connection).await.is_err())
     }
 }
 

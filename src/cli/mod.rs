@@ -1,12 +1,17 @@
 //! The command line: what can be typed, and what a process answers with its exit code.
 
+mod config;
 mod health;
 mod probe;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::Overrides;
+
+pub use self::config::config;
 pub use self::health::health;
 pub use self::probe::probe;
 
@@ -38,12 +43,71 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Check and show configurations
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Find out how an origin's responses can be checked
     Probe(ProbeArgs),
     /// Ask a running truehit whether it is alive (for container health checks)
     Health(HealthArgs),
     /// Print the version
     Version,
+}
+
+/// The flags that override the configuration, in `run` and in `config check` alike.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Flags {
+    /// The origin's address, such as http://127.0.0.1:8000 or unix:/run/app.sock
+    #[arg(long, value_name = "URL")]
+    pub origin: Option<String>,
+    /// Where clients connect
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Where probes and metrics are served
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// The configuration file, in TOML or YAML
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// When a stored response is checked: every-hit, a duration such as 250ms, when-stale, off
+    #[arg(long, value_name = "WHEN")]
+    pub verify: Option<String>,
+    /// How it is checked: auto, digest-endpoint, conditional, head, body
+    #[arg(long, value_name = "HOW")]
+    pub check: Option<String>,
+}
+
+impl Flags {
+    /// As the configuration's topmost layer.
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            config: self.config.clone(),
+            origin: self.origin.clone(),
+            listen: self.listen.clone(),
+            admin: self.admin.clone(),
+            verify: self.verify.clone(),
+            check: self.check.clone(),
+        }
+    }
+}
+
+/// `truehit config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Validate the configuration and print each value with its source
+    Check(Flags),
+    /// Print the JSON Schema of the configuration file
+    Schema,
+    /// Print a configuration file with every default and its comment
+    Default,
+    /// Print the reference page of all keys
+    Reference,
+}
+
+/// The environment, without what is not text: no key has such a name, and such a value fits no key.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// `truehit probe`.

@@ -14,7 +14,7 @@ mod signals;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::config;
 use crate::readiness::Readiness;
@@ -116,8 +116,9 @@ pub trait Sidecar {
     fn reload(&mut self, cause: ReloadCause) -> impl Future<Output = ()>;
     /// Stops accepting, and has connections closed as they become idle.
     fn close(&mut self);
-    /// Completes when no client connection is left.
-    fn closed(&mut self) -> impl Future<Output = ()>;
+    /// Waits until no client connection is left or the deadline has passed; then cuts what is left, and says how many
+    /// that were.
+    fn finish(&mut self, deadline: Instant) -> impl Future<Output = usize>;
 }
 
 /// Lives until the end, and says how it ended.
@@ -179,9 +180,9 @@ async fn finish(
     };
     tokio::select! {
         biased;
-        closed = timeout(limit, sidecar.closed()) => match closed {
-            Ok(()) => End::Finished,
-            Err(_) => End::Overdue(signal),
+        left = sidecar.finish(Instant::now() + limit) => match left {
+            0 => End::Finished,
+            _ => End::Overdue(signal),
         },
         signal = another_signal => End::CutShort(signal),
     }
