@@ -39,6 +39,11 @@ impl<B> Body<B> {
     pub(crate) const fn new(content: Content<B>, settled: Settled) -> Self {
         Self { content, settled: Some(settled) }
     }
+
+    /// A body for a response that no visit stands behind, as a handler panicked.
+    pub(crate) const fn unsettled(text: Bytes) -> Self {
+        Self { content: Content::Full(text, None), settled: None }
+    }
 }
 
 impl<B> http_body::Body for Body<B>

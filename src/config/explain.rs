@@ -61,7 +61,6 @@ fn meant_by_rules(config: &Config, key: &str) -> Option<String> {
     match name {
         "authorization" => Some(format!("{:?}", routes::word(policy.authorization))),
         "cookies" => Some(format!("{:?}", routes::word(policy.cookies))),
-        "object_max" => Some(format!("{:?}", size::render(policy.object_max))),
         "methods" | "paths" | "hosts" => Some("all".to_owned()),
         _ => None,
     }

@@ -13,10 +13,9 @@ const LAST: &str = "default";
 /// The routes in order, the last of them with the rules of `[defaults]`.
 pub(super) fn resolve(settings: &Settings, memory: u64, findings: &mut Findings<'_>) -> Vec<Route> {
     // First, so that a problem of `[defaults]` is reported there and not at a route that has it from there.
-    let usual = settings.cache.object_max.0.0;
     let last = Route {
         matcher: Matcher::default(),
-        policy: policy(&settings.defaults, LAST, settings.route.len(), "defaults", usual, memory, findings),
+        policy: policy(&settings.defaults, LAST, settings.route.len(), "defaults", memory, findings),
     };
     let mut names: HashMap<&str, usize> = HashMap::new();
     let mut all_taken_by = None;
@@ -46,7 +45,7 @@ pub(super) fn resolve(settings: &Settings, memory: u64, findings: &mut Findings<
             all_taken_by = all_taken_by.or(Some(index));
         }
         let matcher = matcher(written, &at, findings);
-        let policy = policy(&written.rules, name, index, &at, usual, memory, findings);
+        let policy = policy(&written.rules, name, index, &at, memory, findings);
         routes.push(Route { matcher, policy });
     }
     routes.push(last);
@@ -80,15 +79,7 @@ fn matcher(written: &settings::Route, at: &str, findings: &mut Findings<'_>) -> 
 }
 
 /// The rules at `at`, which is `defaults` or a route.
-fn policy(
-    rules: &Rules,
-    name: &str,
-    index: usize,
-    at: &str,
-    usual_object_max: u64,
-    memory: u64,
-    findings: &mut Findings<'_>,
-) -> Policy {
+fn policy(rules: &Rules, name: &str, index: usize, at: &str, memory: u64, findings: &mut Findings<'_>) -> Policy {
     let verify = rules.verify.0;
     let stale = verify == Verify::WhenStale;
     let authorization = rules.authorization.unwrap_or(if stale { Credential::Rfc } else { Credential::Key });
@@ -101,10 +92,12 @@ fn policy(
     if rules.check == Check::DigestEndpoint && rules.digest_endpoint.is_none() {
         findings.refuse(&format!("{at}.check"), "allowed: only together with digest_endpoint");
     }
-    let object_max = rules.object_max.as_ref().map_or(usual_object_max, |size| size.0.0);
+    let object_max = rules.object_max.0.0;
     if object_max > memory {
-        let key = if rules.object_max.is_some() { format!("{at}.object_max") } else { "cache.object_max".to_owned() };
-        findings.refuse(&key, &format!("allowed: at most cache.memory, which is {}", size::render(memory)));
+        findings.refuse(
+            &format!("{at}.object_max"),
+            &format!("allowed: at most cache.memory, which is {}", size::render(memory)),
+        );
     }
     Policy {
         name: name.into(),

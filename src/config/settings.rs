@@ -59,7 +59,7 @@ pub(super) struct Listen {
     /// IP address and port for clients; port 0 lets the system choose.
     ///
     /// The default takes requests from everywhere, because a sidecar is reached through its pod's address.
-    #[schemars(extend("default" = "0.0.0.0:8080"))]
+    #[schemars(extend("default" = "127.0.0.1:8080"))]
     pub(super) address: Text<SocketAddr>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed and extended.
     ///
@@ -167,9 +167,6 @@ pub(super) struct Cache {
     /// `auto` takes a quarter of `memory`, and no less than the largest `object_max`.
     #[schemars(extend("default" = "auto"))]
     pub(super) fill_memory: Text<SizeOrAuto>,
-    /// The largest body that is stored.
-    #[schemars(extend("default" = "8MiB"))]
-    pub(super) object_max: Text<Size>,
     /// How many variants of one resource are stored.
     #[schemars(extend("default" = 16))]
     pub(super) variants_max: Count<1, 1024>,
@@ -224,9 +221,9 @@ pub(super) struct Rules {
     /// that starts with `/` is asked of the origin itself.
     #[schemars(with = "Text<DigestEndpoint>", example = "/digest{path}{query}")]
     pub(super) digest_endpoint: Option<Text<DigestEndpoint>>,
-    /// The largest body that is stored; left out, `cache.object_max`.
-    #[schemars(with = "Text<Size>", example = "8MiB")]
-    pub(super) object_max: Option<Text<Size>>,
+    /// The largest body that is stored.
+    #[schemars(extend("default" = "8MiB"))]
+    pub(super) object_max: Text<Size>,
     /// Whether requests that wait for the same answer share one exchange with the origin.
     #[schemars(extend("default" = true))]
     pub(super) collapse: bool,

@@ -37,7 +37,7 @@ use crate::rules::outcome::Refusal;
 use crate::rules::policy::Policy;
 use crate::rules::promise::Served;
 use crate::rules::stored::StoredResponse;
-use crate::server::Peer;
+use crate::server::{Drain, Peer};
 use crate::store::Store;
 
 use self::exchange::Found;
@@ -57,6 +57,8 @@ pub struct Shared<O: Origin> {
     pub flights: Flights<ExchangeKey, Answer<O::Body>>,
     /// The budget of bodies being filled.
     pub fill_memory: Arc<FillMemory>,
+    /// Ends client connections; tunnels hold it too.
+    drain: Drain,
     /// Bodies being filled whose tag can be asked about.
     fillings: Fillings,
 }
@@ -95,13 +97,14 @@ impl<O: Origin> Shared<O> {
     /// An empty store and no exchange running, within the bounds of `config`. An exchange that takes longer than all
     /// the origin's deadlines together counts as lost.
     #[must_use]
-    pub fn new(config: &Config, clock: Clock) -> Self {
+    pub fn new(config: &Config, drain: Drain, clock: Clock) -> Self {
         let origin = &config.origin;
         let patience = 2 * (origin.connect_timeout + origin.response_timeout) + origin.progress_timeout;
         Self {
             store: Store::new(config.cache.memory, config.cache.variants_max),
             flights: Flights::new(clock, config.limits.waiters, patience),
             fill_memory: Arc::new(FillMemory::new(config.cache.fill_memory)),
+            drain,
             fillings: Fillings::default(),
         }
     }

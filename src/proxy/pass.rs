@@ -91,11 +91,17 @@ impl<O: Origin> Proxy<O> {
     ) -> Response<Body<O::Body>> {
         let origin = response.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
         if let Some((client, origin)) = client.zip(origin) {
+            let busy = self.shared.drain.busy();
             tokio::spawn(async move {
                 let (Ok(client), Ok(origin)) = tokio::join!(client, origin) else { return };
                 let (mut client, mut origin) = (TokioIo::new(client), TokioIo::new(origin));
-                if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut origin).await {
-                    tracing::debug!(%error, "an upgraded connection ended");
+                tokio::select! {
+                    () = busy.cut() => tracing::debug!("an upgraded connection was cut by the drain"),
+                    copied = tokio::io::copy_bidirectional(&mut client, &mut origin) => {
+                        if let Err(error) = copied {
+                            tracing::debug!(%error, "an upgraded connection ended");
+                        }
+                    }
                 }
             });
         }

@@ -51,7 +51,7 @@ fn the_schema_takes_the_default_file_and_the_documents_examples() {
     assert!(schema.is_valid(&file));
     for good in [
         json!({}),
-        json!({ "cache": { "memory": 1024, "object_max": "8MiB" } }),
+        json!({ "cache": { "memory": 1024 }, "defaults": { "object_max": "8MiB" } }),
         json!({ "defaults": { "verify": "off" }, "route": [{ "name": "a", "verify": "1.5s", "trust": ["weak-etag"] }] }),
     ] {
         assert!(schema.is_valid(&good), "{good}");

@@ -15,7 +15,7 @@ fn each_mistake_in_a_file_is_named_with_its_line_and_its_remedy() {
         (
             "a key in the wrong table",
             "[cache]\nverify = \"off\"\n",
-            "t.toml:2: cache.verify: unknown key; allowed: memory, fill_memory, object_max, variants_max, uncacheable_for, relearn_after; did you mean \"defaults.verify\"?".to_owned(),
+            "t.toml:2: cache.verify: unknown key; allowed: memory, fill_memory, variants_max, uncacheable_for, relearn_after; did you mean \"defaults.verify\"?".to_owned(),
         ),
         (
             "a path in quotes, which is one name",
@@ -112,13 +112,13 @@ fn keys_that_contradict_each_other_are_named_with_what_would_agree() {
         ),
         (
             "one address for two listeners",
-            "[listen]\naddress = \"0.0.0.0:9090\"\n",
+            "[listen]\naddress = \"127.0.0.1:9090\"\n",
             "admin.address: found \"127.0.0.1:9090\"; allowed: another address or port than listen.address",
         ),
         (
             "an object that would fill more than the store",
             "[cache]\nmemory = \"4MiB\"\n",
-            "cache.object_max: found \"8MiB\"; allowed: at most cache.memory, which is 4MiB",
+            "defaults.object_max: found \"8MiB\"; allowed: at most cache.memory, which is 4MiB",
         ),
         (
             "an object that could never arrive",

@@ -14,7 +14,7 @@ fn the_origin_alone_is_enough_and_everything_else_has_its_default() {
     assert_eq!(config.origin.place, OriginPlace::Tcp { tls: false, host: "127.0.0.1".to_owned(), port: 8000 });
     assert_eq!(config.origin.protocol, OriginProtocol::Auto);
     assert_eq!(config.origin.idle_timeout, Duration::from_secs(4));
-    assert_eq!(config.listen.address.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.listen.address.to_string(), "127.0.0.1:8080");
     assert_eq!(config.admin.address.to_string(), "127.0.0.1:9090");
     assert_eq!((config.cache.memory, config.cache.fill_memory), (1 << 30, 256 << 20));
     assert_eq!(config.workers, None);
@@ -119,11 +119,10 @@ url = "unix:/run/app.sock"
 [defaults]
 verify = "1s"
 stale_max = "5m"
+object_max = "1MiB"
 [[route]]
 name = "a"
 on_check_error = "serve-stale"
-[cache]
-object_max = "1MiB"
 "#;
     let loaded = nothing().toml(text).load().unwrap();
     let route = &loaded.config.routes[0].policy;
@@ -132,7 +131,7 @@ object_max = "1MiB"
     assert_eq!(route.on_check_error, OnCheckError::ServeStale(Duration::from_secs(300)));
     assert_eq!(route.object_max, 1 << 20);
     let place = |key: &str| bare(&loaded.place(key).to_string()).to_owned();
-    assert_eq!(place("route[0].on_check_error"), "t.toml:9");
+    assert_eq!(place("route[0].on_check_error"), "t.toml:10");
     assert_eq!(place("route[0].verify"), "t.toml:5");
     assert_eq!(place("route[0].check"), "default");
 }

@@ -14,7 +14,7 @@ use truehit::metrics::Metrics;
 use truehit::origin::{Origin, OriginError};
 use truehit::proxy::{Proxy, Shared};
 use truehit::rules::policy::Policy;
-use truehit::server::Peer;
+use truehit::server::{Drain, Peer};
 
 /// A wall time for tests: 2026-01-01.
 pub const NEW_YEAR: Duration = Duration::from_secs(1_767_225_600);
@@ -88,7 +88,7 @@ impl<O: Origin> House<O> {
         let clock = Clock::fixed(SystemTime::UNIX_EPOCH + NEW_YEAR);
         let metrics = Metrics::new("test", "");
         let (access_log, _guard) = AccessLog::to(std::io::sink(), 1, false);
-        let shared = Arc::new(Shared::new(&config, clock));
+        let shared = Arc::new(Shared::new(&config, Drain::default(), clock));
         let proxy = Proxy::new(origin, Arc::new(config), shared, &metrics, &Arc::new(access_log), clock).unwrap();
         Self { proxy: Arc::new(proxy), metrics }
     }
