@@ -12,5 +12,6 @@ pub mod probe;
 pub mod readiness;
 pub mod routes;
 pub mod rules;
-pub mod text_log;
+pub mod run;
 pub mod server;
+pub mod text_log;
