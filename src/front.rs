@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::metrics::Readings;
 use crate::origin::{BoxError, NetworkBody, NetworkOrigin};
 use crate::proxy::{Proxy, Shared};
-use crate::run::Parts;
+use crate::run::{Core, Parts};
 use crate::server::{Handler, Peer};
 
 /// What answers clients.
@@ -64,13 +64,13 @@ impl InUse {
     }
 }
 
-impl Front {
+impl Core for Front {
     /// Builds the proxy of `config`.
     ///
     /// # Errors
     ///
     /// If what the configuration names cannot be used, such as a certificate file.
-    pub fn build(config: &Config, parts: &Parts) -> Result<Self, BoxError> {
+    fn build(config: &Config, parts: &Parts) -> Result<Self, BoxError> {
         let current = Arc::new(ArcSwap::from_pointee(InUse::build(config, parts, None)?));
         let read = Arc::clone(&current);
         parts.metrics.on_scrape(move |readings| read.load().read(readings));
@@ -82,7 +82,7 @@ impl Front {
     /// # Errors
     ///
     /// As [`build`](Self::build); the old configuration is then still in use.
-    pub fn replace(&self, config: &Config, parts: &Parts) -> Result<(), BoxError> {
+    fn replace(&self, config: &Config, parts: &Parts) -> Result<(), BoxError> {
         let next = InUse::build(config, parts, Some(&self.current.load()))?;
         self.current.store(Arc::new(next));
         Ok(())

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use truehit::cli::{self, Cli, Command, exit};
+use truehit::front::Front;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
+        Command::Run(args) => ExitCode::from(cli::run::<Front>(&args)),
         Command::Config(command) => ExitCode::from(cli::config(&command)),
         Command::Probe(args) => block_on(cli::probe(&args)),
         Command::Health(args) => {

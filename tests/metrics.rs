@@ -194,6 +194,15 @@ fn what_others_know_is_asked_for_at_scrape_time() {
 }
 
 #[test]
+fn desyncs_seen_on_connections_and_by_the_core_are_one_total() {
+    let metrics = metrics();
+    metrics.on_scrape(|readings| readings.origin_desyncs = 2);
+    metrics.origin_desynced();
+    assert_shows(&metrics, "truehit_origin_desyncs_total 3");
+    assert_shows(&metrics, "truehit_origin_desyncs_total 3");
+}
+
+#[test]
 fn a_failed_reload_leaves_the_time_of_the_last_good_one() {
     let metrics = metrics();
     metrics.config_loaded(UNIX_EPOCH + Duration::from_secs(7));

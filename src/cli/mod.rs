@@ -3,6 +3,7 @@
 mod config;
 mod health;
 mod probe;
+mod run;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::config::Overrides;
 pub use self::config::config;
 pub use self::health::health;
 pub use self::probe::probe;
+pub use self::run::run;
 
 /// Exit codes, by `sysexits.h` where it has one.
 pub mod exit {
@@ -43,6 +45,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the proxy
+    Run(RunArgs),
     /// Check and show configurations
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -90,6 +94,17 @@ impl Flags {
             check: self.check.clone(),
         }
     }
+}
+
+/// `truehit run`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// What overrides the configuration.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Log each request, as one JSON line on standard output
+    #[arg(long)]
+    pub access_log: bool,
 }
 
 /// `truehit config`.

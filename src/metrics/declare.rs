@@ -190,8 +190,12 @@ declarations! {
         "Time from sending a request to the origin to its response's head, or to the error.";
     ORIGIN_BODY_BYTES = Counter "truehit_origin_body_bytes_total" [PURPOSE] from_start:
         "Bytes of response bodies received from the origin.";
+    ORIGIN_CONNECTIONS = Counter "truehit_origin_connections_total" [] from_start:
+        "Connections to the origin that were dialled.";
+    ORIGIN_RETRIES = Counter "truehit_origin_retries_total" [] from_start:
+        "Requests sent to the origin again, on a fresh connection, as the pooled one had been closed.";
     ORIGIN_DESYNCS = Counter "truehit_origin_desyncs_total" [] from_start:
-        "Answers that did not fit their question: each cost the connection.";
+        "Bytes that came unasked, and answers that did not fit their question: each cost the connection.";
     CLIENT_BODY_BYTES = Counter "truehit_client_body_bytes_total" [] from_start:
         "Bytes of response bodies sent to clients.";
     BYTES_SAVED = Counter "truehit_bytes_saved_total" [] from_start:

@@ -54,6 +54,12 @@ pub struct Readings {
     pub running_exchanges: u64,
     /// Open client connections.
     pub connections: u64,
+    /// Connections to the origin that were dialled.
+    pub origin_connections: u64,
+    /// Requests that were sent to the origin again, as their pooled connection had been closed.
+    pub origin_retries: u64,
+    /// Times that bytes came on an idle connection; [`Metrics::origin_desynced`] counts into the same total.
+    pub origin_desyncs: u64,
     /// Whether `/readyz` answers 200.
     pub ready: bool,
     /// Access log lines dropped since the start.
@@ -209,6 +215,7 @@ impl Metrics {
             source(&mut readings);
         }
         self.read.take(&readings);
+        self.totals.take_desyncs(readings.origin_desyncs);
 
         let mut page = Page::default();
         let routes = self.routes.load();

@@ -1,5 +1,7 @@
 //! The counters that have no route, and the gauges that are read at scrape time.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::Readings;
 use super::declare;
 use super::instrument::{Counter, Family, Gauge, Histogram};
@@ -23,6 +25,8 @@ pub(super) struct Totals {
     pub(super) reloads: Family<Counter>,
     pub(super) reload_timestamp: Family<Gauge>,
     pub(super) reload_successful: Family<Gauge>,
+    /// What the connections had counted of `origin_desyncs` at the last scrape.
+    desyncs_seen: AtomicU64,
 }
 
 impl Totals {
@@ -43,7 +47,14 @@ impl Totals {
             reloads: Family::new(&declare::RELOADS),
             reload_timestamp: Family::new(&declare::RELOAD_TIMESTAMP),
             reload_successful: Family::new(&declare::RELOAD_SUCCESSFUL),
+            desyncs_seen: AtomicU64::new(0),
         }
+    }
+
+    /// Adds what the connections have counted since the last scrape: two counters make this total.
+    pub(super) fn take_desyncs(&self, count: u64) {
+        let seen = self.desyncs_seen.fetch_max(count, Ordering::Relaxed);
+        self.origin_desyncs.at([]).add(count.saturating_sub(seen));
     }
 
     pub(super) fn write(&self, page: &mut Page) {
@@ -79,6 +90,8 @@ pub(super) struct Read {
     running: Family<Gauge>,
     connections: Family<Gauge>,
     ready: Family<Gauge>,
+    origin_connections: Family<Counter>,
+    origin_retries: Family<Counter>,
     log_lines_dropped: Family<Counter>,
 }
 
@@ -94,6 +107,8 @@ impl Read {
             running: Family::new(&declare::RUNNING),
             connections: Family::new(&declare::CONNECTIONS),
             ready: Family::new(&declare::READY),
+            origin_connections: Family::new(&declare::ORIGIN_CONNECTIONS),
+            origin_retries: Family::new(&declare::ORIGIN_RETRIES),
             log_lines_dropped: Family::new(&declare::LOG_LINES_DROPPED),
         }
     }
@@ -108,6 +123,8 @@ impl Read {
         self.running.at([]).set(readings.running_exchanges);
         self.connections.at([]).set(readings.connections);
         self.ready.at([]).set(u64::from(readings.ready));
+        self.origin_connections.at([]).raise_to(readings.origin_connections);
+        self.origin_retries.at([]).raise_to(readings.origin_retries);
         self.log_lines_dropped.at([]).raise_to(readings.log_lines_dropped);
     }
 
@@ -124,6 +141,8 @@ impl Read {
             &self.ready,
         ];
         gauges.into_iter().for_each(|gauge| page.family(gauge, &[]));
+        page.family(&self.origin_connections, &[]);
+        page.family(&self.origin_retries, &[]);
         page.family(&self.log_lines_dropped, &[]);
     }
 }
