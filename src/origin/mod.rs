@@ -1,7 +1,15 @@
 //! The origin, as one verb: send a request, get a response head and a body that streams.
 //!
-//! Two implementations exist: [`network`](self), which dials, pools and times out, and the scripted origin of the
-//! tests.
+//! Two implementations exist: [`NetworkOrigin`], which dials, pools and times out, and the scripted origin of the tests.
+
+mod body;
+mod connect;
+mod failure;
+mod network;
+pub(crate) mod pem;
+mod pool;
+mod tls;
+mod trust;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,6 +19,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
+
+pub use body::NetworkBody;
+pub use network::{CloseDelimited, NetworkOrigin, OriginCounters};
+pub use pem::PemError;
+pub use tls::OriginSetupError;
 
 /// Why a request goes to the origin: which pool it uses, and the label of its metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

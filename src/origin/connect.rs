@@ -1,0 +1,121 @@
+//! Dialling: from the origin's place to a connection that speaks HTTP.
+//!
+//! A dial resolves, connects, shakes hands and spawns the task that drives the connection. Its deadline is the caller's.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+
+use super::pool::Pool;
+use super::tls::{OriginSetupError, Tls};
+use super::{OriginError, RequestBody, failure};
+use crate::config::{self, OriginPlace, OriginProtocol};
+
+/// How often a busy HTTP/2 connection is asked for a sign of life: a dead one would fail every request until TCP gives
+/// up, as there is only one.
+const H2_PING_EVERY: Duration = Duration::from_secs(10);
+
+/// How long that sign may take.
+const H2_PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A new connection, by the version it speaks.
+pub(super) enum Dialled {
+    H1(http1::SendRequest<RequestBody>),
+    H2(http2::SendRequest<RequestBody>),
+}
+
+/// Where and how to dial.
+pub(super) struct Connector {
+    place: OriginPlace,
+    tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken where ALPN did not choose.
+    prior_knowledge: bool,
+}
+
+impl Connector {
+    pub(super) fn new(origin: &config::Origin) -> Result<Self, OriginSetupError> {
+        let tls = match &origin.place {
+            OriginPlace::Tcp { tls: true, host, .. } => Some(Tls::new(host, &origin.tls, origin.protocol)?),
+            OriginPlace::Tcp { .. } | OriginPlace::Unix(_) => None,
+        };
+        Ok(Self { place: origin.place.clone(), tls, prior_knowledge: origin.protocol == OriginProtocol::H2 })
+    }
+
+    /// Opens a connection. The pool hears of bytes that nobody asked for.
+    pub(super) async fn dial(&self, pool: Weak<Pool>, deadline: Instant) -> Result<Dialled, OriginError> {
+        let (host, port) = match &self.place {
+            OriginPlace::Unix(path) => {
+                let stream = UnixStream::connect(path).await.map_err(|error| failure::connecting(&error))?;
+                return self.speak(stream, self.prior_knowledge, pool).await;
+            }
+            OriginPlace::Tcp { host, port, .. } => (host.as_str(), *port),
+        };
+        let stream = connect(host, port, deadline).await?;
+        let Some(tls) = &self.tls else { return self.speak(stream, self.prior_knowledge, pool).await };
+        let stream =
+            tls.connector.connect(tls.name.clone(), stream).await.map_err(|error| failure::handshaking(&error))?;
+        let h2 = match stream.get_ref().1.alpn_protocol() {
+            Some(chosen) => chosen == b"h2",
+            None => self.prior_knowledge,
+        };
+        self.speak(stream, h2, pool).await
+    }
+
+    async fn speak<S>(&self, stream: S, h2: bool, pool: Weak<Pool>) -> Result<Dialled, OriginError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let io = TokioIo::new(stream);
+        if h2 {
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .keep_alive_interval(H2_PING_EVERY)
+                .keep_alive_timeout(H2_PING_TIMEOUT)
+                .handshake(io)
+                .await
+                .map_err(|error| failure::before_head(&error, false))?;
+            // Whatever ends the connection reaches the requests on it.
+            tokio::spawn(connection);
+            return Ok(Dialled::H2(sender));
+        }
+        let (sender, connection) = http1::handshake(io).await.map_err(|error| failure::before_head(&error, false))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await
+                && failure::is_unexpected_message(&error)
+                && let Some(pool) = pool.upgrade()
+            {
+                pool.desynchronised();
+            }
+        });
+        Ok(Dialled::H1(sender))
+    }
+}
+
+/// Tries the addresses in turn. Each gets an equal share of the time that is left, so that one black hole cannot spend
+/// it all.
+async fn connect(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, OriginError> {
+    let resolved = tokio::net::lookup_host((host, port)).await;
+    let addresses: Vec<_> = resolved.map_err(|error| OriginError::Dns(error.to_string()))?.collect();
+    let mut last = OriginError::Dns("no address".to_owned());
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for address in addresses {
+        let now = Instant::now();
+        let share = deadline.saturating_duration_since(now) / left;
+        left -= 1;
+        match timeout_at(now + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Requests are written whole; waiting for more to send only delays them.
+                stream.set_nodelay(true).map_err(|error| failure::connecting(&error))?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = failure::connecting(&error),
+            Err(_) => last = OriginError::ConnectionTimeout,
+        }
+    }
+    Err(last)
+}

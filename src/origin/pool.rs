@@ -1,0 +1,311 @@
+//! Connections to the origin, one pool for checks and one for everything else.
+//!
+//! An HTTP/1.1 connection is used by one request at a time and comes back only when the answer was read to its end. The
+//! one used last is used first, so that the surplus grows old and is closed. A connection whose answer had no body first
+//! waits in quarantine ([`super::trust`]). HTTP/2 needs one connection only, shared by all requests.
+//!
+//! Permits bound the requests under way; parked connections make room when a new one is needed. Together they keep the
+//! open connections of a pool within `origin.connections_max`. A connection that was upgraded belongs to its tunnel and
+//! counts no more.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::client::conn::{http1, http2};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connect::{Connector, Dialled};
+use super::network::OriginCounters;
+use super::trust::{QUARANTINE, Trust};
+use super::{OriginError, RequestBody};
+use crate::clock::Clock;
+use crate::config;
+use crate::rules::moment::Moment;
+
+/// How long a connection may take to become ready again after its answer was read: the rest of a request's content that
+/// the origin did not wait for.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
+type H1 = http1::SendRequest<RequestBody>;
+type H2 = http2::SendRequest<RequestBody>;
+
+/// Which connection a request may get.
+#[derive(Clone, Copy)]
+pub(super) enum Want {
+    Any,
+    /// A new one; of HTTP/2, one younger than this generation.
+    Fresh(u64),
+}
+
+/// A connection for one request.
+pub(super) enum Link {
+    H1 { lease: Lease, reused: bool },
+    H2 { sender: H2, generation: u64, reused: bool },
+}
+
+pub(super) struct Pool {
+    connector: Arc<Connector>,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    idle_max: usize,
+    clock: Clock,
+    counters: Arc<OriginCounters>,
+    trust: Arc<Mutex<Trust>>,
+    permits: Arc<Semaphore>,
+    parked: Mutex<Parked>,
+    /// Held while dialling, so that a lost connection is replaced once.
+    shared: tokio::sync::Mutex<Option<(u64, H2)>>,
+    generations: AtomicU64,
+    speaks_h2: AtomicBool,
+    /// Grows with each desynchronisation; what was in use at that time does not come back.
+    epoch: AtomicU64,
+}
+
+/// Connections without a request. Both lists are in order of time.
+#[derive(Default)]
+struct Parked {
+    idle: VecDeque<(Moment, H1)>,
+    quarantine: VecDeque<(Moment, H1)>,
+    sweeping: bool,
+}
+
+impl Pool {
+    pub(super) fn new(
+        origin: &config::Origin,
+        connector: Arc<Connector>,
+        trust: Arc<Mutex<Trust>>,
+        counters: Arc<OriginCounters>,
+        clock: Clock,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            connector,
+            connect_timeout: origin.connect_timeout,
+            idle_timeout: origin.idle_timeout,
+            idle_max: origin.idle_max,
+            clock,
+            counters,
+            trust,
+            permits: Arc::new(Semaphore::new(origin.connections_max.min(Semaphore::MAX_PERMITS))),
+            parked: Mutex::default(),
+            shared: tokio::sync::Mutex::default(),
+            generations: AtomicU64::new(0),
+            speaks_h2: AtomicBool::new(origin.protocol == config::OriginProtocol::H2),
+            epoch: AtomicU64::new(0),
+        })
+    }
+
+    /// A connection, within the connect timeout.
+    pub(super) async fn acquire(self: &Arc<Self>, want: Want) -> Result<Link, OriginError> {
+        let deadline = Instant::now() + self.connect_timeout;
+        if self.speaks_h2.load(Ordering::Relaxed) {
+            return self.acquire_shared(want, deadline).await;
+        }
+        let permit = self.permit(deadline).await?;
+        if let Want::Any = want
+            && let Some(sender) = self.take_idle()
+        {
+            return Ok(Link::H1 { lease: self.lease(sender, permit), reused: true });
+        }
+        self.make_room();
+        match self.dial(deadline).await? {
+            Dialled::H1(sender) => Ok(Link::H1 { lease: self.lease(sender, permit), reused: false }),
+            Dialled::H2(sender) => {
+                self.speaks_h2.store(true, Ordering::Relaxed);
+                let generation = self.next_generation();
+                if let Ok(mut shared) = self.shared.try_lock() {
+                    *shared = Some((generation, sender.clone()));
+                }
+                Ok(Link::H2 { sender, generation, reused: false })
+            }
+        }
+    }
+
+    async fn acquire_shared(self: &Arc<Self>, want: Want, deadline: Instant) -> Result<Link, OriginError> {
+        let locked = timeout_at(deadline, self.shared.lock()).await;
+        let mut shared = locked.map_err(|_| OriginError::ConnectionTimeout)?;
+        if let Some((generation, sender)) = &*shared
+            && !sender.is_closed()
+            && !matches!(want, Want::Fresh(after) if *generation <= after)
+        {
+            return Ok(Link::H2 { sender: sender.clone(), generation: *generation, reused: true });
+        }
+        *shared = None;
+        match self.dial(deadline).await? {
+            Dialled::H2(sender) => {
+                let generation = self.next_generation();
+                *shared = Some((generation, sender.clone()));
+                Ok(Link::H2 { sender, generation, reused: false })
+            }
+            // The origin changed its mind about ALPN.
+            Dialled::H1(sender) => {
+                self.speaks_h2.store(false, Ordering::Relaxed);
+                drop(shared);
+                Ok(Link::H1 { lease: self.lease(sender, self.permit(deadline).await?), reused: false })
+            }
+        }
+    }
+
+    /// No further request may use that HTTP/2 connection: it did not answer.
+    pub(super) fn forget(&self, generation: u64) {
+        // Whoever holds the lock is replacing it already.
+        if let Ok(mut shared) = self.shared.try_lock()
+            && shared.as_ref().is_some_and(|(current, _)| *current == generation)
+        {
+            *shared = None;
+        }
+    }
+
+    /// Bytes came that nobody asked for, so every connection is suspect, and the origin with them.
+    pub(super) fn desynchronised(&self) {
+        self.counters.desyncs.fetch_add(1, Ordering::Relaxed);
+        lock(&self.trust).broken();
+        let mut parked = lock(&self.parked);
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        parked.idle.clear();
+        parked.quarantine.clear();
+    }
+
+    async fn dial(self: &Arc<Self>, deadline: Instant) -> Result<Dialled, OriginError> {
+        self.counters.dials.fetch_add(1, Ordering::Relaxed);
+        let dialled = timeout_at(deadline, self.connector.dial(Arc::downgrade(self), deadline)).await;
+        dialled.unwrap_or(Err(OriginError::ConnectionTimeout))
+    }
+
+    async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, OriginError> {
+        let acquired = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await;
+        acquired.ok().and_then(Result::ok).ok_or(OriginError::ConnectionLimit)
+    }
+
+    fn lease(self: &Arc<Self>, sender: H1, permit: OwnedSemaphorePermit) -> Lease {
+        Lease { sender, pool: Arc::clone(self), epoch: self.epoch.load(Ordering::Relaxed), permit }
+    }
+
+    fn next_generation(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn take_idle(&self) -> Option<H1> {
+        let now = self.clock.moment();
+        let mut parked = lock(&self.parked);
+        self.tidy(&mut parked, now);
+        while let Some((_, sender)) = parked.idle.pop_back() {
+            if sender.is_ready() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    /// Closes parked connections until the one about to be dialled is within `connections_max`.
+    fn make_room(&self) {
+        let mut parked = lock(&self.parked);
+        while parked.len() > self.permits.available_permits() && parked.drop_oldest() {}
+    }
+
+    fn park(self: &Arc<Self>, sender: H1, epoch: u64, bodyless: bool) {
+        if sender.is_closed() {
+            return;
+        }
+        let now = self.clock.moment();
+        let suspect = bodyless && !lock(&self.trust).is_sound(now);
+        let mut parked = lock(&self.parked);
+        if epoch != self.epoch.load(Ordering::Relaxed) {
+            return;
+        }
+        self.tidy(&mut parked, now);
+        if suspect {
+            parked.quarantine.push_back((now.after(QUARANTINE), sender));
+        } else {
+            parked.idle.push_back((now, sender));
+        }
+        while parked.len() > self.idle_max && parked.drop_oldest() {}
+        if !parked.sweeping && parked.len() > 0 {
+            parked.sweeping = true;
+            self.sweep();
+        }
+    }
+
+    /// Ends quarantines that are over, and drops what was idle for too long.
+    fn tidy(&self, parked: &mut Parked, now: Moment) {
+        while let Some((until, sender)) = parked.quarantine.pop_front_if(|(until, _)| *until <= now) {
+            // A connection that was closed proves nothing; stray bytes have been reported by its driver.
+            if sender.is_ready() {
+                lock(&self.trust).stayed_quiet(now);
+                // Idle since its answer, however late it is let out: the origin counts from there too.
+                let since = until.before(QUARANTINE);
+                let at = parked.idle.partition_point(|(other, _)| *other <= since);
+                parked.idle.insert(at, (since, sender));
+            }
+        }
+        let expired = now.before(self.idle_timeout);
+        let full = now.since(Moment::default()) >= self.idle_timeout;
+        while full && parked.idle.pop_front_if(|(since, _)| *since <= expired).is_some() {}
+    }
+
+    /// Keeps parked connections from outliving their time when no traffic comes by. Ends when nothing is parked.
+    fn sweep(self: &Arc<Self>) {
+        let pool = Arc::downgrade(self);
+        let every = self.idle_timeout.max(QUARANTINE);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(pool) = pool.upgrade() else { return };
+                let mut parked = lock(&pool.parked);
+                pool.tidy(&mut parked, pool.clock.moment());
+                if parked.len() == 0 {
+                    parked.sweeping = false;
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl Parked {
+    fn len(&self) -> usize {
+        self.idle.len() + self.quarantine.len()
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        self.idle.pop_front().or_else(|| self.quarantine.pop_front()).is_some()
+    }
+}
+
+/// The use of one HTTP/1.1 connection. Dropping it closes the connection; [`Lease::release`] gives it back.
+pub(super) struct Lease {
+    pub(super) sender: H1,
+    pool: Arc<Pool>,
+    epoch: u64,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    /// The answer was read to its end. `bodyless` says that it must not have had a body, so that none was read.
+    pub(super) fn release(self, bodyless: bool) {
+        let Self { mut sender, pool, epoch, permit } = self;
+        if sender.is_ready() {
+            pool.park(sender, epoch, bodyless);
+            // Only now: whoever waits for the permit is to find the connection.
+            drop(permit);
+            return;
+        }
+        if sender.is_closed() {
+            return;
+        }
+        // The driver has not come round to it yet, or is still writing the request's content.
+        tokio::spawn(async move {
+            if let Ok(Ok(())) = timeout(READY_WITHIN, sender.ready()).await {
+                pool.park(sender, epoch, bodyless);
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// A panic while the lock was held cannot leave these lists in a state that matters.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

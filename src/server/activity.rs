@@ -1,0 +1,259 @@
+//! What a client connection is doing, and until when it may go on doing that.
+//!
+//! hyper's own timers do not fit: version detection has none, the head timer of HTTP/1 also ends idle connections, costs
+//! a sixth of the instructions of a small answer, and HTTP/2 has none. So the socket is wrapped: bytes that come while no
+//! request is under way begin a head, which must be complete within `limits.head_timeout`; between requests a connection
+//! may be idle for `limits.idle_timeout`. One timer per connection looks at this record when it fires.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Version;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// What the timer is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Look again then.
+    Wait(Instant),
+    /// No request for too long.
+    Idle,
+    /// A head that does not come, or not to its end.
+    Late,
+}
+
+#[derive(Debug)]
+pub(super) struct Activity {
+    start: Instant,
+    head_timeout: Duration,
+    idle_timeout: Duration,
+    /// Requests whose response body still exists.
+    under_way: AtomicUsize,
+    /// When the present wait for a request began, in nanoseconds since `start`.
+    since: AtomicU64,
+    /// Whether that wait is for a head that has begun, or for the first one, rather than idleness.
+    in_head: AtomicBool,
+    /// HTTP/2: bytes between requests may be pings.
+    multiplexed: AtomicBool,
+}
+
+impl Activity {
+    pub(super) fn new(head_timeout: Duration, idle_timeout: Duration) -> Self {
+        Self {
+            start: Instant::now(),
+            head_timeout,
+            idle_timeout,
+            under_way: AtomicUsize::new(0),
+            since: AtomicU64::new(0),
+            in_head: AtomicBool::new(true),
+            multiplexed: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        let now = Instant::now();
+        if self.under_way.load(Ordering::Acquire) > 0 {
+            return Verdict::Wait(now + self.head_timeout.min(self.idle_timeout));
+        }
+        let in_head = self.in_head.load(Ordering::Relaxed);
+        let bound = if in_head { self.head_timeout } else { self.idle_timeout };
+        let until = self.start + Duration::from_nanos(self.since.load(Ordering::Relaxed)) + bound;
+        if now < until {
+            // While idle, a head may begin at any time and have the shorter bound.
+            return Verdict::Wait(until.min(now + self.head_timeout));
+        }
+        if in_head { Verdict::Late } else { Verdict::Idle }
+    }
+
+    /// A request head has come.
+    pub(super) fn begin(self: &Arc<Self>, version: Version) -> UnderWay {
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        self.in_head.store(false, Ordering::Relaxed);
+        if version == Version::HTTP_2 {
+            self.multiplexed.store(true, Ordering::Relaxed);
+        }
+        UnderWay(Arc::clone(self))
+    }
+
+    fn came(&self) {
+        if self.under_way.load(Ordering::Acquire) == 0
+            && !self.multiplexed.load(Ordering::Relaxed)
+            && !self.in_head.swap(true, Ordering::Relaxed)
+        {
+            self.touch();
+        }
+    }
+
+    /// The tail of an answer may still be in hyper's buffer when its body is gone: a slow reader is not idle.
+    fn went(&self) {
+        if self.under_way.load(Ordering::Acquire) == 0 {
+            self.touch();
+        }
+    }
+
+    fn touch(&self) {
+        let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.since.store(nanos, Ordering::Relaxed);
+    }
+}
+
+/// A request under way: from its head to the end of its response's body.
+pub(super) struct UnderWay(Arc<Activity>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+pin_project! {
+    /// A response body that keeps its request under way.
+    pub(super) struct Tracked<B> {
+        #[pin]
+        pub(super) body: B,
+        pub(super) under_way: UnderWay,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Tracked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+pin_project! {
+    /// A client's socket that keeps the record, and `held` for as long as it lives, in a tunnel too.
+    pub(super) struct Watched<S, G> {
+        #[pin]
+        pub(super) stream: S,
+        pub(super) activity: Arc<Activity>,
+        pub(super) held: G,
+    }
+}
+
+impl<S: AsyncRead, G> AsyncRead for Watched<S, G> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.project();
+        let before = buf.filled().len();
+        let polled = this.stream.poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.activity.came();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite, G> AsyncWrite for Watched<S, G> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        let polled = this.stream.poll_write(cx, buf);
+        if polled.is_ready() {
+            this.activity.went();
+        }
+        polled
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        let polled = this.stream.poll_write_vectored(cx, bufs);
+        if polled.is_ready() {
+            this.activity.went();
+        }
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn connection() -> Arc<Activity> {
+        Arc::new(Activity::new(HEAD, IDLE))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_head_must_come_within_the_head_timeout() {
+        let connection = connection();
+        tokio::time::advance(HEAD - Duration::from_secs(1)).await;
+        connection.came();
+        assert!(matches!(connection.verdict(), Verdict::Wait(_)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(connection.verdict(), Verdict::Late);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_under_way_has_no_bound() {
+        let connection = connection();
+        let _under_way = connection.begin(Version::HTTP_11);
+        tokio::time::advance(IDLE * 10).await;
+        assert!(matches!(connection.verdict(), Verdict::Wait(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_requests_a_connection_may_be_idle_for_the_idle_timeout() {
+        let connection = connection();
+        drop(connection.begin(Version::HTTP_11));
+        tokio::time::advance(IDLE - Duration::from_secs(1)).await;
+        assert!(matches!(connection.verdict(), Verdict::Wait(_)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(connection.verdict(), Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_head_that_begins_must_end_within_the_head_timeout() {
+        let connection = connection();
+        drop(connection.begin(Version::HTTP_11));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        connection.came();
+        tokio::time::advance(HEAD).await;
+        assert_eq!(connection.verdict(), Verdict::Late);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_on_an_idle_http2_connection_are_no_head() {
+        let connection = connection();
+        drop(connection.begin(Version::HTTP_2));
+        connection.came();
+        tokio::time::advance(HEAD).await;
+        assert!(matches!(connection.verdict(), Verdict::Wait(_)));
+    }
+}

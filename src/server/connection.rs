@@ -1,0 +1,162 @@
+//! One client connection, from the accepted socket to its end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::activity::{Activity, Tracked, Verdict, Watched};
+use super::drain::{Busy, Drain, Phase};
+use super::{Handler, Peer};
+use crate::config::Limits;
+
+/// Streams that one HTTP/2 client may have open at once.
+const H2_STREAMS: u32 = 200;
+
+/// The smallest buffer that hyper allows, in bytes: a smaller `limits.head_bytes` binds HTTP/2 only.
+const SMALLEST_BUFFER: usize = 8192;
+
+/// How often an HTTP/2 client with open streams is asked for a sign of life, so that one that vanished does not hold its
+/// answers for ever.
+const H2_PING_EVERY: Duration = Duration::from_secs(30);
+
+/// What a socket holds while it lives: its place among `limits.connections`, and the wait of a drain.
+type Held = (OwnedSemaphorePermit, Busy);
+
+/// What all connections of a listener share.
+pub(super) struct Context<H> {
+    handler: Arc<H>,
+    tls: Option<TlsAcceptor>,
+    drain: Drain,
+    http: auto::Builder<TokioExecutor>,
+    head_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+impl<H: Handler> Context<H> {
+    pub(super) fn new(handler: Arc<H>, tls: Option<TlsAcceptor>, drain: Drain, limits: &Limits) -> Self {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        // Header fields are limited to 100 by hyper's default; setting a number would cost an allocation per head.
+        http.http1()
+            .timer(TokioTimer::new())
+            .half_close(false)
+            // The record of `activity` keeps this deadline, and cheaper.
+            .header_read_timeout(None)
+            .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER));
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(H2_STREAMS)
+            .keep_alive_interval(H2_PING_EVERY)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
+        Self { handler, tls, drain, http, head_timeout: limits.head_timeout, idle_timeout: limits.idle_timeout }
+    }
+
+    /// Serves the connection until either side ends it.
+    pub(super) fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + Send {
+        // Counted here, before the task first runs, so that a drain that begins now knows of it.
+        let held = (place, self.drain.busy());
+        // A connection that came after draining began sees only the later phases: it was accepted to be served.
+        let phases = self.drain.phases();
+        async move {
+            // Answers are written whole; waiting for more only delays them. A socket that refuses is about to fail.
+            let _ = stream.set_nodelay(true);
+            let Some(tls) = &self.tls else {
+                return self.speak(stream, Peer { address, tls: false }, held, phases).await;
+            };
+            if let Ok(Ok(stream)) = self.handshake(tls, stream, &held).await {
+                self.speak(stream, Peer { address, tls: true }, held, phases).await;
+            }
+        }
+    }
+
+    /// The handshake is part of what must happen within `limits.head_timeout`. No answer is lost if a drain ends it.
+    async fn handshake(
+        &self,
+        tls: &TlsAcceptor,
+        stream: TcpStream,
+        held: &Held,
+    ) -> Result<std::io::Result<tokio_rustls::server::TlsStream<TcpStream>>, ()> {
+        tokio::select! {
+            shaken = timeout(self.head_timeout, tls.accept(stream)) => shaken.map_err(drop),
+            () = held.1.cut() => Err(()),
+        }
+    }
+
+    async fn speak<S>(&self, stream: S, peer: Peer, held: Held, mut phases: watch::Receiver<Phase>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Arc::new(Activity::new(self.head_timeout, self.idle_timeout));
+        let stream = Watched { stream, activity: Arc::clone(&activity), held };
+        let service = service_fn({
+            let activity = Arc::clone(&activity);
+            move |request: Request<Incoming>| {
+                let under_way = activity.begin(request.version());
+                let answer = answer(Arc::clone(&self.handler), self.drain.clone(), request, peer);
+                async move { Ok::<_, Infallible>(answer.await.map(|body| Tracked { body, under_way })) }
+            }
+        });
+        let mut connection = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let mut watchdog = pin!(sleep(self.head_timeout.min(self.idle_timeout)));
+        let mut leaving = false;
+        loop {
+            tokio::select! {
+                // An error here is the client's (it left, or does not speak HTTP), and hyper has answered it if it can.
+                _ = &mut connection => return,
+                Ok(()) = phases.changed() => match *phases.borrow_and_update() {
+                    Phase::Cut => return,
+                    Phase::Serving | Phase::Draining | Phase::Finishing => connection.as_mut().graceful_shutdown(),
+                },
+                () = &mut watchdog => match activity.verdict() {
+                    Verdict::Wait(until) => watchdog.as_mut().reset(until),
+                    Verdict::Late => return,
+                    // It was asked to leave, and HTTP/2 waits for the client to agree.
+                    Verdict::Idle if leaving => return,
+                    Verdict::Idle => {
+                        leaving = true;
+                        connection.as_mut().graceful_shutdown();
+                        watchdog.as_mut().reset(Instant::now() + self.head_timeout);
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Runs the handler. A panic costs this request and nothing else: it is caught around the handler's future rather than
+/// by a task of its own, as a task per request would cost a spawn, and would outlive the client that it answers.
+async fn answer<H: Handler>(
+    handler: Arc<H>,
+    drain: Drain,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> Response<H::Body> {
+    let version = request.version();
+    let handled = AssertUnwindSafe(async { handler.handle(request, peer).await }).catch_unwind().await;
+    let mut response = handled.unwrap_or_else(|_| handler.panicked());
+    if version != Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS && drain.has_begun() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

@@ -1,0 +1,175 @@
+//! The listening side: accept, speak HTTP/1.1 or HTTP/2, hand each request to a handler, and drain.
+//!
+//! One accept loop, one task per connection (`connection`). How long a client may keep a connection without asking
+//! anything is told by `activity`; how connections end when the process wants to is told by [`drain`]. What a request
+//! means is the handler's business.
+
+mod activity;
+mod connection;
+pub mod drain;
+pub mod tls;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+
+pub use drain::{Busy, Drain};
+pub use tls::{CertificateError, Certificates};
+
+use crate::config::{Limits, Listen};
+use crate::origin::BoxError;
+use connection::Context;
+
+/// Connections that wait in the kernel to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// The first pause after an accept that failed for want of something (descriptors, memory). Doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The last.
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// Whether the connection is TLS.
+    pub tls: bool,
+}
+
+/// What answers requests: the proxy on one port, the admin endpoints on another.
+pub trait Handler: Send + Sync + 'static {
+    /// The body of its responses.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+
+    /// Answers one request. Dropped when the client goes away.
+    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// The answer to a request that panicked: counts it, and says 500.
+    fn panicked(&self) -> Response<Self::Body>;
+}
+
+/// Why a listener could not be opened. The fault is the operator's.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        reason: io::Error,
+    },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+/// A bound listener that does not accept yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    certificates: Option<Arc<Certificates>>,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    drain: Drain,
+}
+
+impl Server {
+    /// Binds the address and reads the certificate. Must be called within a tokio runtime.
+    pub fn bind(listen: &Listen, limits: &Limits) -> Result<Self, BindError> {
+        let refused = |reason| BindError::Listen { address: listen.address, reason };
+        let certificates = listen.tls.clone().map(Certificates::load).transpose()?.map(Arc::new);
+        let tls = certificates.clone().map(tls::acceptor).transpose()?;
+        let listener = open(listen.address).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Self { listener, address, certificates, tls, limits: limits.clone(), drain: Drain::default() })
+    }
+
+    /// The same, drained by a handle that exists already: a proxy's tunnels hold it too.
+    #[must_use]
+    pub fn drained_by(mut self, drain: Drain) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// The address that was bound; with port 0 configured, the port the system chose.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The handle that ends this server's connections.
+    #[must_use]
+    pub fn drain(&self) -> Drain {
+        self.drain.clone()
+    }
+
+    /// The certificate in use, to be read again when its files change.
+    #[must_use]
+    pub fn certificates(&self) -> Option<Arc<Certificates>> {
+        self.certificates.clone()
+    }
+
+    /// Accepts connections until `shutdown` completes. Connections go on; [`Drain`] ends them.
+    pub async fn run<H: Handler>(self, handler: Arc<H>, shutdown: impl Future<Output = ()> + Send) {
+        let places = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
+        let context = Arc::new(Context::new(handler, self.tls, self.drain, &self.limits));
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let (stream, peer, place) = tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                accepted = accept(&self.listener, &places) => accepted,
+            };
+            tokio::spawn(Arc::clone(&context).serve(stream, peer, place));
+        }
+    }
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the kernel to forget the connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// The next connection. At `limits.connections` it waits for one to end, and the kernel's backlog fills.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let Ok(place) = Arc::clone(places).acquire_owned().await else {
+            // Only a closed semaphore refuses, and nothing closes this one.
+            return std::future::pending().await;
+        };
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, place),
+            // The client left before its turn came; the next one may be well.
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+        }
+    }
+}
+
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
