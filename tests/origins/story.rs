@@ -11,6 +11,9 @@ use crate::client::{Answer, Client};
 use crate::origin::Origin;
 use crate::process::Process;
 
+/// How many checked hits `auto` may need to find the strategy that it stays with: a failed try of each cheaper one.
+const SETTLED_WITHIN: u32 = 5;
+
 /// A truehit in front of an origin. Both end with the value.
 pub(crate) struct Story {
     reader: Client,
@@ -44,18 +47,21 @@ impl Story {
         answer
     }
 
-    /// Reads `target` until a stored body has been served, and returns that answer. An origin is learned by asking, so
-    /// this may take a few reads; every one of them must have the same body.
-    pub(crate) async fn read_until_checked(&self, target: &str) -> Answer {
+    /// Reads `target` until a stored body has been served and `auto` is on `strategy`, and returns the last answer. An
+    /// origin is learned by asking it, so this takes a few reads; every one of them must have the same body.
+    pub(crate) async fn settle(&self, target: &str, strategy: &str) -> Answer {
         let first = self.read(target).await;
-        for _ in 0..5 {
+        for _ in 0..SETTLED_WITHIN {
             let answer = self.read(target).await;
             assert_eq!(answer.body, first.body, "nothing was written between two reads of {target}");
-            if is_checked(&answer) {
+            if is_checked(&answer) && self.strategy().await.as_deref() == Some(strategy) {
                 return answer;
             }
         }
-        panic!("{target} was never served from the store; metrics:\n{}", self.metrics().await);
+        panic!(
+            "{target} was not checked by {strategy} after {SETTLED_WITHIN} hits; metrics:\n{}",
+            self.metrics().await
+        );
     }
 
     /// How many checks truehit has made with `strategy`.
@@ -63,15 +69,14 @@ impl Story {
         sum(&self.metrics().await, "truehit_checks_total", &format!("strategy=\"{strategy}\""))
     }
 
-    /// The strategy that `auto` is on, and why, as the metric says it.
-    pub(crate) async fn strategy(&self) -> (String, String) {
+    /// The strategy that `auto` is on, as the metric says it.
+    pub(crate) async fn strategy(&self) -> Option<String> {
         let metrics = self.metrics().await;
-        metrics
-            .lines()
-            .filter(|line| line.starts_with("truehit_check_strategy_info{") && line.contains("route=\"default\""))
-            .filter(|line| line.ends_with(" 1"))
-            .find_map(|line| Some((label(line, "strategy")?, label(line, "reason")?)))
-            .unwrap_or_else(|| panic!("no truehit_check_strategy_info for the default route; metrics:\n{metrics}"))
+        let series = metrics.lines().filter(|line| line.starts_with("truehit_check_strategy_info{"));
+        let mut current = series.filter(|line| line.contains("route=\"default\"") && line.ends_with(" 1"));
+        let line = current.next()?;
+        assert_eq!(current.next(), None, "two strategies at once:\n{metrics}");
+        label(line, "strategy")
     }
 
     /// Writes around truehit with `write`, then reads: fails at the first read that does not contain what was written.
