@@ -1,4 +1,4 @@
-//! Which fields cross the proxy, which are stored, and what a 304 changes in a stored head.
+//! Which fields cross the proxy, in either direction.
 //!
 //! Call [`remove_hop_by_hop`] before anything is derived from a request (key, selecting fields): what the origin does
 //! not get to see must not have been believed here.
@@ -6,15 +6,17 @@
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
-pub use super::forwarding::{append_via, set_forwarding, via_loops};
 use super::list::members;
-use super::validator::EntityTag;
+
+pub use super::forwarding::{append_via, set_forwarding, via_loops};
+pub use super::stored_fields::{freshen, storable_head};
 
 /// Removes the fields that are for this connection only (RFC 9110 §7.6.1).
 ///
 /// `TE` stays as `trailers`, if it says so: gRPC needs it. A sender in HTTP/1.1 names it in its own `Connection`
-/// (RFC 9110 §10.1.4). `Trailer` stays: it describes the message, and trailers are forwarded. Proxy authentication is
-/// for a proxy that asked for it (RFC 9110 §11.7), which this one never does, so those fields go no further.
+/// (RFC 9110 §10.1.4), and a request to upgrade that is passed on gets both its fields anew. `Trailer` stays: it
+/// describes the message, and trailers are forwarded. Proxy authentication is for a proxy that asked for it (RFC 9110
+/// §11.7), which this one never does, so those fields go no further.
 pub fn remove_hop_by_hop(head: &mut HeaderMap) {
     // "Intermediaries MUST parse a received Connection header field before a message is forwarded and, for each
     // connection-option in this field, remove any header or trailer field(s) from the message with the same name as the
@@ -62,7 +64,7 @@ pub fn is_upgrade(head: &HeaderMap) -> bool {
 #[must_use]
 pub fn forwardable_trailers(mut trailers: HeaderMap) -> HeaderMap {
     remove_hop_by_hop(&mut trailers);
-    for name in NEVER_IN_TRAILERS.iter().chain(CONTENT) {
+    for name in NEVER_IN_TRAILERS {
         trailers.remove(*name);
     }
     let conditional: Vec<HeaderName> = trailers
@@ -74,61 +76,6 @@ pub fn forwardable_trailers(mut trailers: HeaderMap) -> HeaderMap {
         trailers.remove(name);
     }
     trailers
-}
-
-/// The head of a stored response after a 304, or a HEAD that proved it current, brought `update`.
-///
-/// RFC 9111 §3.2: the fields of the update replace those of the same name, except those that describe the stored bytes.
-/// `Age` is left to whoever computes it, and `Set-Cookie` is for the one requester.
-#[must_use]
-pub fn freshen(stored: &HeaderMap, update: &HeaderMap) -> HeaderMap {
-    let mut brought = storable_head(update, false);
-    // "the cache MUST NOT update [..] Content-Encoding, Content-Type, and Content-Range", Content-Length. A
-    // `Content-Digest` in a 304 is the digest of no content; a digest of the representation was computed from the bytes
-    // that are stored.
-    for name in CONTENT {
-        brought.remove(*name);
-    }
-    // An equal strong tag changes nothing, and any other is not the tag of the stored bytes.
-    if EntityTag::of(stored).zip(EntityTag::of(update)).is_none_or(|(ours, theirs)| !ours.strong_eq(&theirs)) {
-        brought.remove(header::ETAG);
-    }
-    // Many origins leave `Vary` out of a 304, or name less in it: only the 200 says what its bytes depend on.
-    if brought.contains_key(header::VARY) {
-        for line in stored.get_all(header::VARY) {
-            brought.append(header::VARY, line.clone());
-        }
-    }
-    let mut fresh = HeaderMap::with_capacity(stored.len() + brought.len());
-    for (name, value) in stored.iter().filter(|(name, _)| !brought.contains_key(*name)).chain(&brought) {
-        fresh.append(name.clone(), value.clone());
-    }
-    fresh
-}
-
-/// The fields of a response that are stored, in memory of their own size.
-///
-/// Values are copied: those that arrive are slices of a read buffer, and one of them would keep all 16 KiB of it.
-/// `Cache-Status` and `Proxy-Status` of caches nearer to the origin stay (RFC 9211 §2: each cache appends its own).
-/// `Set-Cookie` stays if `keep_set_cookie`.
-#[must_use]
-pub fn storable_head(head: &HeaderMap, keep_set_cookie: bool) -> HeaderMap {
-    // RFC 9111 §3.1: "Caches MUST include all received response header fields -- including unrecognized ones -- when
-    // storing a response", except the `Connection` header field and those it names, and those of proxy authentication.
-    let mut kept = head.clone();
-    remove_hop_by_hop(&mut kept);
-    kept.remove(header::TE);
-    // The age is computed anew for each answer (RFC 9111 §4: "MUST generate an Age header field").
-    kept.remove(header::AGE);
-    if !keep_set_cookie {
-        kept.remove(header::SET_COOKIE);
-        kept.remove("set-cookie2");
-    }
-    let mut storable = HeaderMap::with_capacity(kept.len());
-    for (name, value) in &kept {
-        storable.append(name.clone(), copied(value));
-    }
-    storable
 }
 
 /// Fields of one connection, whether `Connection` names them or not (RFC 9110 §7.6.1, §11.7).
@@ -145,20 +92,13 @@ const HOP_BY_HOP: [&str; 10] = [
     "proxy-authorization",
 ];
 
-/// Fields that describe the bytes of the content or the representation (RFC 9110 §8, RFC 9530).
-const CONTENT: &[&str] = &[
+/// Fields that no trailer may carry, beside what [`remove_hop_by_hop`] removes (RFC 9110 §6.5.1).
+const NEVER_IN_TRAILERS: &[&str] = &[
+    "content-length",
     "content-encoding",
     "content-type",
     "content-range",
-    "content-length",
-    "content-md5",
-    "content-digest",
-    "repr-digest",
-    "digest",
-];
-
-/// Fields that no trailer may carry, beside [`CONTENT`] and what [`remove_hop_by_hop`] removes (RFC 9110 §6.5.1).
-const NEVER_IN_TRAILERS: &[&str] = &[
+    "te",
     "trailer",
     "host",
     "forwarded",
@@ -211,9 +151,122 @@ fn is_end_to_end(name: &HeaderName) -> bool {
     NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
-fn copied(value: &HeaderValue) -> HeaderValue {
-    // A field value is always made of allowed bytes, so this cannot fail.
-    let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
-    copy.set_sensitive(value.is_sensitive());
-    copy
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::testing::{Lines, any_head, head};
+
+    fn names(head: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = head.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn fields_of_the_connection_are_removed() {
+        let rows: &[(&str, Lines, &[&str])] = &[
+            ("nominated ones (RFC 9110 §7.6.1)", &[("connection", "close, X-A ,x-b"), ("x-a", "1"), ("x-b", "2")], &[]),
+            ("over several lines", &[("connection", "x-a"), ("connection", "x-b"), ("x-a", "1"), ("x-b", "2")], &[]),
+            (
+                "known ones, nominated or not",
+                &[
+                    ("keep-alive", "timeout=5"),
+                    ("proxy-connection", "close"),
+                    ("transfer-encoding", "chunked"),
+                    ("upgrade", "h2c"),
+                    ("http2-settings", "AA"),
+                    ("te", "gzip"),
+                    ("proxy-authorization", "Basic eA=="),
+                ],
+                &[],
+            ),
+            ("TE: trailers stays, alone", &[("connection", "te"), ("te", "trailers, deflate;q=0.5")], &["te"]),
+            ("Trailer stays", &[("trailer", "x-checksum")], &["trailer"]),
+            (
+                "no stranger hides a credential or a key (C14)",
+                &[
+                    ("connection", "authorization, host, x-forwarded-for, x-real-ip, accept-language, cookie, via"),
+                    ("authorization", "x"),
+                    ("host", "a"),
+                    ("x-forwarded-for", "::1"),
+                    ("x-real-ip", "::1"),
+                    ("accept-language", "de"),
+                    ("cookie", "a=b"),
+                    ("via", "1.1 a"),
+                ],
+                &["accept-language", "authorization", "cookie", "host", "via", "x-forwarded-for", "x-real-ip"],
+            ),
+            ("what is no field name nominates nothing", &[("connection", "\"x-a\", (x-a)"), ("x-a", "1")], &["x-a"]),
+        ];
+        for (sentence, lines, expected) in rows {
+            let mut head = head(lines);
+            remove_hop_by_hop(&mut head);
+            assert_eq!(names(&head), *expected, "{sentence}");
+        }
+        let mut te = head(&[("te", "trailers, deflate;q=0.5")]);
+        remove_hop_by_hop(&mut te);
+        assert_eq!(te["te"], "trailers");
+    }
+
+    #[test]
+    fn an_upgrade_is_nominated() {
+        assert!(is_upgrade(&head(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])), "RFC 9110 §7.8");
+        assert!(!is_upgrade(&head(&[("upgrade", "websocket")])));
+        assert!(!is_upgrade(&head(&[("connection", "upgrade")])));
+    }
+
+    #[test]
+    fn trailers_carry_no_framing_routing_or_credentials() {
+        let all = head(&[
+            ("grpc-status", "0"),
+            ("repr-digest", "sha-256=:AA==:"),
+            ("server-timing", "db"),
+            ("etag", "\"1\""),
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("host", "a"),
+            ("authorization", "x"),
+            ("set-cookie", "a=b"),
+            ("if-match", "*"),
+            ("x-forwarded-for", "::1"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("cache-control", "public"),
+            ("vary", "a"),
+        ]);
+        let forwarded = forwardable_trailers(all);
+        assert_eq!(names(&forwarded), ["etag", "grpc-status", "repr-digest", "server-timing"], "RFC 9110 §6.5.1");
+    }
+
+    const NAMES: &[&str] = &[
+        "connection",
+        "te",
+        "age",
+        "etag",
+        "vary",
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "content-range",
+        "repr-digest",
+        "set-cookie",
+        "x-a",
+        "date",
+        "accept",
+        "upgrade",
+    ];
+
+    proptest! {
+        #[test]
+        fn removing_is_done_at_once(any in any_head(NAMES)) {
+            let mut once = any;
+            remove_hop_by_hop(&mut once);
+            let mut twice = once.clone();
+            remove_hop_by_hop(&mut twice);
+            prop_assert_eq!(&twice, &once);
+            let _ = (is_upgrade(&once), forwardable_trailers(once.clone()));
+        }
+    }
 }

@@ -164,7 +164,8 @@ fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// RFC 9110 §4.2.3: scheme and host are case-insensitive, and "a port that is empty or the default" is the same as none.
+/// RFC 9110 §4.2.3: "If the port is equal to the default port for a scheme, the normal form is to omit the port
+/// subcomponent. [..] The scheme and host are case-insensitive"; §4.2.1: an empty port is the default.
 fn normal_authority(scheme: &str, authority: &[u8]) -> Vec<u8> {
     let authority = authority.to_ascii_lowercase();
     let port = match scheme {
@@ -193,4 +194,121 @@ fn could_select(name: &HeaderName) -> bool {
         "x-access-token",
     ];
     NAMES.contains(&name.as_str()) || name.as_str().starts_with("accept")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::testing::{any_head, head};
+
+    fn key(scheme: &str, authority: &str, target: &str) -> CacheKey {
+        CacheKey::new(scheme, authority.as_bytes(), target, &[])
+    }
+
+    #[test]
+    fn which_targets_are_the_same() {
+        let rows = [
+            ("a host's case (RFC 9110 §4.2.3)", ("http", "Example.COM", "/a"), ("HTTP", "example.com", "/a"), true),
+            ("a default port", ("http", "a:80", "/"), ("http", "a", "/"), true),
+            ("a default port of TLS", ("https", "a:443", "/"), ("https", "a", "/"), true),
+            ("an empty port", ("http", "a:", "/"), ("http", "a", "/"), true),
+            ("a default port after an address", ("http", "[::1]:80", "/"), ("http", "[::1]", "/"), true),
+            ("another scheme's port", ("http", "a:443", "/"), ("http", "a", "/"), false),
+            ("an address that ends like a port", ("http", "::80", "/"), ("http", ":", "/"), false),
+            ("another scheme", ("http", "a", "/"), ("https", "a", "/"), false),
+            ("a path's case", ("http", "a", "/A"), ("http", "a", "/a"), false),
+            ("an encoded path", ("http", "a", "/%61"), ("http", "a", "/a"), false),
+            ("dots", ("http", "a", "/b/../a"), ("http", "a", "/a"), false),
+            ("an empty query", ("http", "a", "/?"), ("http", "a", "/"), false),
+            ("the query's order", ("http", "a", "/?b&c"), ("http", "a", "/?c&b"), false),
+            ("a border that moves", ("http", "a", "b/"), ("http", "ab", "/"), false),
+        ];
+        for (sentence, one, two, same) in rows {
+            assert_eq!(key(one.0, one.1, one.2) == key(two.0, two.1, two.2), same, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_found_under_all_its_credentials() {
+        let plain = key("https", "API.example:443", "/me?x=1");
+        let anns = CacheKey::new("https", b"api.example", "/me?x=1", &[(CacheKey::AUTHORIZATION, b"Ann")]);
+        let bobs = CacheKey::new("https", b"api.example", "/me?x=1", &[(CacheKey::COOKIE, b"Ann")]);
+        assert!(plain != anns && anns != bobs);
+        for key in [&plain, &anns, &bobs] {
+            assert_eq!(key.target(), (&b"api.example"[..], "/me?x=1"));
+            assert_eq!(key.scheme(), "https");
+            assert_eq!((key.target_bytes(), key.target_hash()), (plain.as_bytes(), plain.target_hash()));
+        }
+    }
+
+    #[test]
+    fn who_shares_an_exchange() {
+        let target = key("http", "a", "/");
+        let rows: &[(&str, (&str, &str), bool)] = &[
+            ("another user's token", ("authorization", "Bearer 2"), false),
+            ("another user's cookie", ("cookie", "id=2"), false),
+            ("another user's API key", ("x-api-key", "2"), false),
+            ("another preference, named by no Vary", ("accept-language", "de"), false),
+            ("a field that Vary has named", ("x-tenant", "2"), false),
+            ("an empty field is not an absent one", ("accept", ""), false),
+            ("any other field", ("x-request-id", "2"), true),
+        ];
+        let vary = [HeaderName::from_static("x-tenant")];
+        let plain = ExchangeKey::new(&target, &HeaderMap::new(), &vary);
+        for (sentence, line, shared) in rows {
+            assert_eq!(ExchangeKey::new(&target, &head(&[*line]), &vary) == plain, *shared, "{sentence}");
+        }
+        let two_lines = head(&[("cookie", "a"), ("cookie", "b")]);
+        let one_line = head(&[("cookie", "a, b")]);
+        assert_ne!(ExchangeKey::new(&target, &two_lines, &[]), ExchangeKey::new(&target, &one_line, &[]));
+        assert_ne!(plain, ExchangeKey::new(&key("http", "a", "/b"), &HeaderMap::new(), &vary));
+    }
+
+    #[test]
+    fn a_credential_is_all_its_lines() {
+        let lines = |head: &HeaderMap| field_lines(head, &http::header::AUTHORIZATION);
+        assert_eq!(lines(&HeaderMap::new()), None);
+        let one = lines(&head(&[("authorization", "a, b")]));
+        let two = lines(&head(&[("authorization", "a"), ("authorization", "b")]));
+        assert!(one.is_some() && two.is_some() && one != two);
+    }
+
+    type Parts = (String, Vec<u8>, String, Vec<(u8, Vec<u8>)>);
+
+    /// Short parts over few bytes, so that neighbours meet.
+    fn any_parts() -> impl Strategy<Value = Parts> {
+        let bytes = || proptest::collection::vec(0u8..4, 0..4);
+        ("[ab]{0,3}", bytes(), "[ab\u{0}\u{1}]{0,3}", proptest::collection::vec((0u8..3, bytes()), 0..3))
+    }
+
+    fn made((scheme, authority, target, extra): &Parts) -> CacheKey {
+        let extra: Vec<_> = extra.iter().map(|(tag, part)| (*tag, &**part)).collect();
+        CacheKey::new(scheme, authority, target, &extra)
+    }
+
+    const FIELDS: &[&str] = &["accept", "accept-language", "cookie", "authorization", "x-a"];
+
+    proptest! {
+        #[test]
+        fn no_two_inputs_meet_in_one_key(one in any_parts(), two in any_parts()) {
+            prop_assert_eq!(made(&one) == made(&two), one == two);
+        }
+
+        #[test]
+        fn a_target_is_read_back(target in "[ -~]{0,300}", extra in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let key = CacheKey::new("http", b"example.com:8080", &target, &[(7, &extra)]);
+            prop_assert_eq!(key.target(), (&b"example.com:8080"[..], &*target));
+            let plain = CacheKey::new("http", b"example.com:8080", &target, &[]);
+            prop_assert_eq!(key.target_bytes(), plain.as_bytes());
+        }
+
+        #[test]
+        fn an_exchange_is_shared_only_by_equal_fields(one in any_head(FIELDS), two in any_head(FIELDS)) {
+            let key = key("http", "a", "/");
+            let vary = [HeaderName::from_static("x-a")];
+            prop_assert_eq!(ExchangeKey::new(&key, &one, &vary) == ExchangeKey::new(&key, &two, &vary), one == two);
+        }
+    }
 }

@@ -12,12 +12,16 @@ pub mod directives;
 pub mod freshness;
 
 pub mod validator;
+// How tags are listed and believed; both are used through `validator`.
+pub mod clock_tag;
+pub mod tag_list;
 
 pub mod digest;
 pub mod recognise;
 
 pub mod fields;
 pub mod forwarding;
+pub mod stored_fields;
 
 pub mod preconditions;
 
@@ -25,3 +29,6 @@ pub mod key;
 pub mod vary;
 
 pub mod outcome;
+
+#[cfg(test)]
+mod testing;

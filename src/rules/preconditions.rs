@@ -53,8 +53,8 @@ impl Preconditions {
     /// An absent `last_modified` answers no `If-Modified-Since`: a whole answer is never wrong.
     #[must_use]
     pub fn not_modified(&self, etag: Option<&EntityTag>, last_modified: Option<SystemTime>) -> bool {
-        // RFC 9110 §13.2.2: "When If-None-Match is not present, and If-Modified-Since is present, evaluate the
-        // If-Modified-Since precondition", so the tag wins, even where nothing in its field is a tag.
+        // RFC 9110 §13.2.2: "When If-None-Match is not present, [..] and If-Modified-Since is present, evaluate the
+        // If-Modified-Since precondition". So the tag wins, even where nothing in its field is a tag.
         match &self.if_none_match {
             // RFC 9110 §13.1.2: "If the field value is "*", the condition is false if the origin server has a current
             // representation for the target resource."
@@ -103,4 +103,88 @@ pub fn not_modified_head(stored: &HeaderMap) -> HeaderMap {
         head.remove(header::LAST_MODIFIED);
     }
     head
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::testing::{Lines, any_head, head};
+
+    const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+    #[test]
+    fn when_the_answer_is_not_modified() {
+        let rows: &[(&str, Lines, bool)] = &[
+            ("no condition", &[], false),
+            ("the stored tag (RFC 9110 §13.1.2)", &[("if-none-match", "\"0\", \"1\"")], true),
+            ("compared weakly", &[("if-none-match", "W/\"1\"")], true),
+            ("another tag", &[("if-none-match", "\"2\"")], false),
+            ("anything stored", &[("if-none-match", "*")], true),
+            ("unmodified since then (§13.1.3)", &[("if-modified-since", MODIFIED)], true),
+            ("nor since later", &[("if-modified-since", LATER)], true),
+            ("but since earlier", &[("if-modified-since", EARLIER)], false),
+            ("no date", &[("if-modified-since", "yesterday")], false),
+            ("two dates", &[("if-modified-since", LATER), ("if-modified-since", LATER)], false),
+            ("the tag wins (§13.2.2)", &[("if-none-match", "\"2\""), ("if-modified-since", LATER)], false),
+            ("the tag wins", &[("if-none-match", "\"1\""), ("if-modified-since", EARLIER)], true),
+            ("even where it is none", &[("if-none-match", "x"), ("if-modified-since", LATER)], false),
+        ];
+        let stored = head(&[("etag", "\"1\""), ("last-modified", MODIFIED)]);
+        let (tag, modified) = (EntityTag::of(&stored), date_of(&stored, header::LAST_MODIFIED));
+        for (sentence, lines, expected) in rows {
+            let conditions = Preconditions::of(&head(lines));
+            assert_eq!(conditions.not_modified(tag.as_ref(), modified), *expected, "{sentence}");
+            assert!(!conditions.only_origin(), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_without_validators_is_sent_whole() {
+        let since = Preconditions::of(&head(&[("if-modified-since", LATER)]));
+        let tagged = Preconditions::of(&head(&[("if-none-match", "\"1\"")]));
+        let any = Preconditions::of(&head(&[("if-none-match", "*")]));
+        assert!(!since.not_modified(None, None) && !tagged.not_modified(None, None));
+        assert!(any.not_modified(None, None), "RFC 9110 §13.1.2: there is a current representation");
+    }
+
+    #[test]
+    fn some_conditions_are_for_the_origin_alone() {
+        for name in ["if-match", "if-unmodified-since", "if-range"] {
+            assert!(Preconditions::of(&head(&[(name, "x")])).only_origin(), "RFC 9111 §4.3.2: {name}");
+        }
+    }
+
+    #[test]
+    fn a_304_has_what_rfc_9110_15_4_5_asks_for() {
+        let kept: &[_] = &[
+            ("content-location", "/a"),
+            ("date", LATER),
+            ("etag", "\"1\""),
+            ("vary", "accept"),
+            ("cache-control", "no-cache"),
+            ("expires", LATER),
+            ("access-control-allow-origin", "*"),
+        ];
+        let dropped = [
+            ("content-type", "text/plain"),
+            ("content-length", "5"),
+            ("content-encoding", "gzip"),
+            ("last-modified", MODIFIED),
+            ("repr-digest", "sha-256=:AA==:"),
+        ];
+        assert_eq!(not_modified_head(&head(&[kept, &dropped].concat())), head(kept));
+        let dated = head(&[("last-modified", MODIFIED)]);
+        assert_eq!(not_modified_head(&dated), dated, "useful without a tag");
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_it_panic(any in any_head(&["if-none-match", "if-modified-since", "if-range"])) {
+            let _ = Preconditions::of(&any).not_modified(None, None);
+        }
+    }
 }

@@ -25,11 +25,11 @@ pub enum Recipe {
     Sha256Prefix,
     /// `0` and MD5 in hexadecimal: Spring's `ShallowEtagHeaderFilter`.
     ZeroMd5,
-    /// MD5 in hexadecimal: Django, Laravel, Symfony, S3.
+    /// MD5 in hexadecimal: Django, S3 and many by hand.
     Md5Hex,
     /// MD5 in base64: Fastify with `md5`.
     Md5Base64,
-    /// SHA-1 in hexadecimal: werkzeug, Hono, Tornado, git.
+    /// SHA-1 in hexadecimal: werkzeug, Hono, Tornado.
     Sha1Hex,
     /// SHA-1 in base64: Fastify with `sha1`.
     Sha1Base64,
@@ -188,4 +188,101 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use ::base64::engine::general_purpose;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BODY: &[u8] = b"abc";
+
+    fn tag(opaque: &str) -> EntityTag {
+        EntityTag::new(true, opaque.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn tags_that_frameworks_make() {
+        let rows = [
+            ("Express: length and 27 digits", "3-qZk+NkcGgWq6PiVxeFDCbJzQ2J0", Recipe::LengthSha1),
+            ("Rack::ETag: half a SHA-256", "ba7816bf8f01cfea414140de5dae2223", Recipe::Sha256Prefix),
+            ("Spring: a zero and MD5", "0900150983cd24fb0d6963f7d28e17f72", Recipe::ZeroMd5),
+            ("Django: MD5", "900150983cd24fb0d6963f7d28e17f72", Recipe::Md5Hex),
+            ("in capitals", "900150983CD24FB0D6963F7D28E17F72", Recipe::Md5Hex),
+            ("Fastify with md5", "kAFQmDzST7DWlj99KOF/cg==", Recipe::Md5Base64),
+            ("Fastify with sha1", "qZk+NkcGgWq6PiVxeFDCbJzQ2J0=", Recipe::Sha1Base64),
+            ("werkzeug: SHA-1", "a9993e364706816aba3e25717850c26c9cd0d89d", Recipe::Sha1Hex),
+            ("SHA-256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", Recipe::Sha256Hex),
+            ("base64url without padding", "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", Recipe::Sha256Base64),
+            ("named", "sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=", Recipe::Sha256Base64),
+            ("named as RFC 9530 does", "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:", Recipe::Sha256Base64),
+            ("named in hexadecimal", "MD5:900150983cd24fb0d6963f7d28e17f72", Recipe::Md5Hex),
+        ];
+        for (sentence, opaque, recipe) in rows {
+            assert_eq!(is_digest_of(&tag(opaque), BODY), Some(recipe), "{sentence}");
+            assert_eq!(is_digest_of(&tag(opaque), b"abd"), None, "{sentence}, of another body");
+        }
+        assert_eq!(is_digest_of(&tag("0-2jmj7l5rSw0yVb/vlWAYkK/YBwk"), b""), Some(Recipe::LengthSha1));
+    }
+
+    #[test]
+    fn an_opaque_version_costs_no_hash() {
+        let rows = [
+            "",
+            "1",
+            "v1.2.3",
+            "65a1b2c3-1f4",
+            "550e8400-e29b-41d4-a716-446655440000",
+            // Express's form for a body of another length.
+            "4-qZk+NkcGgWq6PiVxeFDCbJzQ2J0",
+            // 116 bits are too few to exclude chance.
+            "ba7816bf8f01cfea414140de5dae2",
+            "this-is-a-tag-of-some-other-kind",
+        ];
+        for opaque in rows {
+            assert!(!looks_like_digest(&tag(opaque), BODY.len()), "{opaque}");
+        }
+    }
+
+    #[test]
+    fn every_whole_digest_in_every_form_is_recognised() {
+        use Recipe::*;
+        let pairs = [
+            (Md5Hex, Md5Base64),
+            (Sha1Hex, Sha1Base64),
+            (Sha256Hex, Sha256Base64),
+            (Sha384Hex, Sha384Base64),
+            (Sha512Hex, Sha512Base64),
+        ];
+        for (in_hex, in_base64) in pairs {
+            let digest = hash(in_hex, BODY);
+            let lower: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            for form in [lower.to_ascii_uppercase(), lower] {
+                assert_eq!(is_digest_of(&tag(&form), BODY), Some(in_hex), "{form}");
+            }
+            for form in [
+                general_purpose::STANDARD.encode(&digest),
+                general_purpose::STANDARD_NO_PAD.encode(&digest),
+                general_purpose::URL_SAFE.encode(&digest),
+                general_purpose::URL_SAFE_NO_PAD.encode(&digest),
+            ] {
+                assert_eq!(is_digest_of(&tag(&form), BODY), Some(in_base64), "{form}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_tag_makes_it_panic_or_is_recognised_by_chance(opaque in "[!#-~]{0,100}") {
+            prop_assert_eq!(is_digest_of(&tag(&opaque), BODY), None);
+        }
+
+        #[test]
+        fn a_recognised_tag_is_recognised_for_no_other_body(one: Vec<u8>, two: Vec<u8>) {
+            let tag = tag(&hash(Recipe::Sha1Hex, &one).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+            prop_assert_eq!(is_digest_of(&tag, &two).is_some(), one == two);
+        }
+    }
 }

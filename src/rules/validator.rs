@@ -1,20 +1,17 @@
-//! Validators: entity tags (RFC 9110 §8.8.3) and dates, and what they are worth.
+//! Validators: entity tags (RFC 9110 §8.8.3) and dates, read and compared.
 //!
-//! A strong tag is a promise that equal tags mean equal bytes. Some servers make it without being able to keep it: a
-//! tag of modification time and length ([`is_clock_tag`]) stays the same when a file is rewritten within the clock's
-//! tick. [`vouches`] says which tags may be believed.
+//! Comparing is not believing. Some servers call a tag strong that stays the same when the bytes change; which tags
+//! prove anything is [`vouches`]'s question.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use http::header::{CONTENT_LENGTH, DATE, ETAG, HeaderName, LAST_MODIFIED};
+use http::header::{CONTENT_LENGTH, ETAG, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use super::list::trim;
 
-/// The most tags that are read from a list; later ones are left out, which can only make an answer longer.
-///
-/// Clients send the tags of the variants that they hold: a handful. 1,000 distinct tags do not fit a head of 32 KiB.
-const MOST_TAGS: usize = 1024;
+pub use super::clock_tag::{is_clock_tag, vouches};
+pub use super::tag_list::TagList;
 
 /// An entity tag. Its opaque part holds only the bytes that RFC 9110 §8.8.3 allows in one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,7 +76,7 @@ impl EntityTag {
     /// The tag that `bytes` begin with, and what follows it.
     ///
     /// RFC 9110 §8.8.3: `entity-tag = [ weak ] opaque-tag`, `weak = %s"W/"`, `opaque-tag = DQUOTE *etagc DQUOTE`.
-    fn take(bytes: &[u8]) -> Option<(Self, &[u8])> {
+    pub(super) fn take(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (weak, rest) = match bytes {
             [b'W', b'/', rest @ ..] => (true, rest),
             _ => (false, bytes),
@@ -88,115 +85,6 @@ impl EntityTag {
         let end = rest.iter().position(|&byte| !is_etagc(byte))?;
         (rest[end] == b'"').then(|| (Self { weak, opaque: rest[..end].into() }, &rest[end + 1..]))
     }
-}
-
-/// What `If-None-Match` or `If-Match` names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TagList {
-    /// `*`: any current representation.
-    Any,
-    /// These tags, in their order; empty when no member was well-formed.
-    Tags(Vec<EntityTag>),
-}
-
-impl TagList {
-    /// The list in all field lines called `name`, or `None` when there is no such line.
-    ///
-    /// Malformed members are ignored; at most 1,024 tags are kept. Linear in the length of the field.
-    #[must_use]
-    pub fn of(head: &HeaderMap, name: &HeaderName) -> Option<Self> {
-        let mut lines = head.get_all(name).iter().peekable();
-        lines.peek()?;
-        let mut tags = Vec::new();
-        let mut wildcard = false;
-        let mut alone = true;
-        for line in lines {
-            let mut rest = trim_separators(line.as_bytes());
-            while !rest.is_empty() && tags.len() < MOST_TAGS {
-                alone &= !wildcard && tags.is_empty();
-                rest = match EntityTag::take(rest) {
-                    Some((tag, after)) if ends_member(after) => {
-                        tags.push(tag);
-                        after
-                    }
-                    _ => {
-                        let end = rest.iter().position(|&byte| byte == b',').unwrap_or(rest.len());
-                        let (member, after) = rest.split_at(end);
-                        // A malformed member beside `*` takes its meaning away as well as a tag does.
-                        if trim(member) == b"*" {
-                            wildcard = true;
-                        } else {
-                            alone = false;
-                        }
-                        after
-                    }
-                };
-                rest = trim_separators(rest);
-            }
-        }
-        // RFC 9110 §13.1.2: `If-None-Match = "*" / #entity-tag`: among others, `*` is malformed.
-        Some(if wildcard && alone { Self::Any } else { Self::Tags(tags) })
-    }
-
-    /// Whether the list names `tag` by weak comparison, as `If-None-Match` compares (RFC 9110 §13.1.2).
-    #[must_use]
-    pub fn names_weakly(&self, tag: &EntityTag) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Tags(tags) => tags.iter().any(|one| one.weak_eq(tag)),
-        }
-    }
-
-    /// The list as one field value.
-    #[must_use]
-    pub fn to_header_value(&self) -> HeaderValue {
-        match self {
-            Self::Any => HeaderValue::from_static("*"),
-            Self::Tags(tags) => header_value(tags),
-        }
-    }
-}
-
-/// Whether `tag` is made of a modification time and a length, as nginx and Apache make them (`"65a1b2c3-1f4"`).
-///
-/// The shape is two to four hexadecimal or decimal numbers of at most 64 bits; and the response has a `Last-Modified`,
-/// or one number reads as a time between 2001 and 2106 in seconds, milliseconds or microseconds. The tag
-/// of older Caddys runs both numbers together in base 36, and is known by its parts.
-#[must_use]
-pub fn is_clock_tag(tag: &EntityTag, last_modified: Option<SystemTime>, content_length: Option<u64>) -> bool {
-    if let Some(numbers) = numbers(&tag.opaque) {
-        return last_modified.is_some() || numbers.into_iter().flatten().any(|number| time_in(number).is_some());
-    }
-    let (Some(modified), Some(length)) = (last_modified.and_then(unix_seconds), content_length) else { return false };
-    let mut caddy = base36(modified);
-    caddy.extend(base36(length));
-    *tag.opaque == *caddy
-}
-
-/// Whether an equal `tag` proves equal bytes, `head` being the head that came *with the stored body*.
-///
-/// A strong tag does. A clock tag does if the body was fetched more than a second after its modification, by the
-/// origin's own clock: no later write can then have left the same tag. A weak tag never does (RFC 9110 §8.8.1).
-///
-/// Ask this once, when the body arrives, and keep the answer. A freshened head carries the `Date` of the 304, which
-/// would make an old enough tag of any young one.
-#[must_use]
-pub fn vouches(tag: &EntityTag, head: &HeaderMap) -> bool {
-    if tag.weak {
-        return false;
-    }
-    let modified = date_of(head, LAST_MODIFIED);
-    if !is_clock_tag(tag, modified, content_length_of(head)) {
-        return true;
-    }
-    // RFC 9110 §8.8.2.2: a modification date is strong if it "is at least one second earlier than the Date value". Both
-    // are cut to whole seconds, so more than one is asked for.
-    let modified = modified.or_else(|| {
-        let times = numbers(&tag.opaque)?.into_iter().flatten().filter_map(time_in);
-        times.max()
-    });
-    let (Some(modified), Some(date)) = (modified, date_of(head, DATE)) else { return false };
-    date.duration_since(modified).is_ok_and(|age| age > Duration::from_secs(1))
 }
 
 /// The date in the field `name`, in any of the three forms of RFC 9110 §5.6.7; `None` when it is absent, malformed, or
@@ -225,7 +113,7 @@ const fn is_etagc(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x7e | 0x80..=0xff)
 }
 
-fn header_value(tags: &[EntityTag]) -> HeaderValue {
+pub(super) fn header_value(tags: &[EntityTag]) -> HeaderValue {
     let mut bytes = Vec::with_capacity(tags.iter().map(|tag| tag.opaque.len() + 6).sum());
     for (index, tag) in tags.iter().enumerate() {
         if index > 0 {
@@ -237,67 +125,69 @@ fn header_value(tags: &[EntityTag]) -> HeaderValue {
     HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-fn trim_separators(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t' | b',', rest @ ..] = bytes {
-        bytes = rest;
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::testing::{any_head, any_tag, any_value, head};
+
+    fn tag(text: &str) -> EntityTag {
+        EntityTag::parse(&HeaderValue::from_bytes(text.as_bytes()).unwrap()).unwrap()
     }
-    bytes
-}
 
-fn ends_member(after: &[u8]) -> bool {
-    matches!(after.iter().find(|byte| !matches!(byte, b' ' | b'\t')), None | Some(b','))
-}
-
-/// The two to four parts of a tag that looks like numbers, or `None` when it does not.
-fn numbers(opaque: &[u8]) -> Option<[Option<&[u8]>; 4]> {
-    let mut numbers = [None; 4];
-    let mut count = 0;
-    // Apache and nginx write a hyphen, actix a colon; werkzeug's time has a fraction.
-    for part in opaque.split(|&byte| matches!(byte, b'-' | b':')) {
-        let whole = part.split(|&byte| byte == b'.').next().unwrap_or_default();
-        let digits = part.iter().all(|&byte| byte.is_ascii_hexdigit() || byte == b'.');
-        if !digits
-            || whole.is_empty()
-            || whole.len() > 20
-            || (whole.len() > 16 && !whole.iter().all(u8::is_ascii_digit))
-        {
-            return None;
-        }
-        *numbers.get_mut(count)? = Some(whole);
-        count += 1;
-    }
-    (count >= 2).then_some(numbers)
-}
-
-/// The time between 2001 and 2106 that a hexadecimal or decimal number reads as.
-fn time_in(number: &[u8]) -> Option<SystemTime> {
-    const FROM: u64 = 978_307_200;
-    const TO: u64 = u32::MAX as u64;
-    let text = std::str::from_utf8(number).ok()?;
-    let readings = [u64::from_str_radix(text, 16).ok(), text.parse().ok()];
-    readings
-        .into_iter()
-        .flatten()
-        .find_map(|number: u64| {
-            let units = [1, 1_000, 1_000_000];
-            units.into_iter().map(|unit| number / unit).find(|seconds| (FROM..=TO).contains(seconds))
-        })
-        .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
-}
-
-fn unix_seconds(time: SystemTime) -> Option<u64> {
-    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
-}
-
-fn base36(mut number: u64) -> Vec<u8> {
-    let mut digits = Vec::new();
-    loop {
-        digits.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[(number % 36) as usize]);
-        number /= 36;
-        if number == 0 {
-            break;
+    #[test]
+    fn comparison_is_that_of_rfc_9110_8_8_3_2() {
+        // The table of the RFC: tag, tag, strong, weak.
+        let rows = [
+            ("W/\"1\"", "W/\"1\"", false, true),
+            ("W/\"1\"", "W/\"2\"", false, false),
+            ("W/\"1\"", "\"1\"", false, true),
+            ("\"1\"", "\"1\"", true, true),
+        ];
+        for (one, two, strong, weak) in rows {
+            assert_eq!((tag(one).strong_eq(&tag(two)), tag(one).weak_eq(&tag(two))), (strong, weak), "{one} {two}");
         }
     }
-    digits.reverse();
-    digits
+
+    #[test]
+    fn what_is_no_tag_is_none() {
+        for not in ["", "1", "\"", "\"1", "1\"", "w/\"1\"", "W/1", "\"a b\"", "\"1\" x", "\"1\", \"2\"", "W/ \"1\""] {
+            let value = HeaderValue::from_str(not).unwrap();
+            assert_eq!(EntityTag::parse(&value), None, "{not}");
+        }
+        assert_eq!(EntityTag::of(&head(&[("etag", "\"1\""), ("etag", "\"1\"")])), None, "two field lines");
+        assert_eq!(EntityTag::of(&head(&[("etag", " \"1\" ")])), Some(tag("\"1\"")));
+        assert_eq!(tag("\"\\\"").opaque(), b"\\", "a backslash escapes nothing (RFC 9110 §8.8.3)");
+    }
+
+    #[test]
+    fn a_length_is_one_number() {
+        let length = |value: &str| content_length_of(&head(&[("content-length", value)]));
+        assert_eq!(length("12"), Some(12));
+        for not in ["", "+1", "-1", "1, 1", "0x1", "99999999999999999999"] {
+            assert_eq!(length(not), None, "{not}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_rendered_is_read(one in any_tag()) {
+            prop_assert_eq!(EntityTag::parse(&one.to_header_value()), Some(one));
+        }
+
+        #[test]
+        fn no_value_makes_it_panic(
+            value in any_value(),
+            any in any_head(&["etag", "date", "last-modified", "content-length"]),
+        ) {
+            let parsed = EntityTag::parse(&value);
+            if let Some(tag) = &parsed {
+                prop_assert_eq!(EntityTag::parse(&tag.to_header_value()), parsed.clone());
+                let _ = vouches(tag, &any);
+                let _ = is_clock_tag(tag, None, None);
+            }
+            let _ = EntityTag::of(&any).map(|tag| vouches(&tag, &any));
+        }
+    }
 }
