@@ -35,8 +35,10 @@ pub fn default_file() -> String {
             }
             _ if commented && keys::find(&format!("defaults.{}", key.name())).is_some() => {}
             _ => {
-                let mark = if key.required { "" } else { "# " };
-                let _ = writeln!(out, "{}{mark}{} = {}", comment(&key.line), key.name(), value(key));
+                let mark = if key.required && !commented { "" } else { "# " };
+                let words = if key.words.is_empty() { String::new() } else { format!("Allowed: {}.", key.allowed) };
+                let prose = format!("{} {words}", key.line);
+                let _ = writeln!(out, "{}{mark}{} = {}", comment(&prose), key.name(), value(key));
             }
         }
     }

@@ -100,11 +100,18 @@ fn from_toml(value: &DeValue<'_>, path: &str, line_of: &dyn Fn(usize) -> usize, 
 
 /// Reads YAML. Only `true` and `false` are booleans, so that `verify: off` is the word.
 fn yaml(text: &str, lines: &mut Lines) -> Result<Dict, SyntaxErrors> {
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        with_snippet: false,
+        // Then they are refused where they stand, with what is allowed there.
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::AsString,
+    };
     let node = serde_saphyr::from_str_with_options::<Option<Node>>(text, options).map_err(|error| {
         let line = error.location().and_then(|location| usize::try_from(location.line()).ok());
         let message = error.without_snippet().to_string();
-        let message = message.split(" at line ").next().unwrap_or(&message).replace('\n', " ");
+        // Behind these come the place, which we name ourselves, and advice on calls of the parser.
+        let end = [" at line ", ";"].into_iter().filter_map(|mark| message.find(mark)).min().unwrap_or(message.len());
+        let message = message[..end].replace('\n', " ");
         vec![(line, message)]
     })?;
     match node {

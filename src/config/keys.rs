@@ -20,6 +20,9 @@ pub(super) const FLAGS: [(&str, &str); 5] = [
     ("--check", "defaults.check"),
 ];
 
+/// How "allowed" begins for a list; the rest is about its elements.
+const LIST_OF: &str = r#"a list, as ["a", "b"]; in it "#;
+
 /// What kind of value a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -73,6 +76,11 @@ impl Key {
         self.path.rsplit_once('.').map_or("", |(table, _)| table)
     }
 
+    /// What is allowed at a path of this key: an element of a list is not a list.
+    pub(super) fn allowed_at(&self, path: &str) -> &str {
+        if path.ends_with(']') { self.allowed.strip_prefix(LIST_OF).unwrap_or(&self.allowed) } else { &self.allowed }
+    }
+
     /// The environment variable: `TRUEHIT_ORIGIN__URL`; none within a list of tables.
     pub(super) fn variable(&self) -> Option<String> {
         let settable = self.kind != Kind::Table && !self.path.contains('[');
@@ -95,9 +103,10 @@ pub(super) fn all() -> &'static [Key] {
     &KEYS
 }
 
-/// The key of a path; positions in lists may be given or left out (`route[2].verify`, `route[].verify`).
+/// The key of a path, for `route[2].verify` that of `route[].verify`; an element of a list has the key of the list.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
-    let path = super::path::general(path);
+    let general = super::path::general(path);
+    let path = general.strip_suffix("[]").unwrap_or(&general);
     all().iter().find(|key| key.path == path)
 }
 
@@ -185,7 +194,7 @@ fn allowed(schema: &Value) -> String {
         return prose.to_owned();
     }
     if kind(schema) == Kind::List {
-        return format!("a list; in it {}", allowed(&schema["items"]));
+        return format!("{LIST_OF}{}", allowed(&schema["items"]));
     }
     let words: Vec<_> = words(schema).into_iter().map(|(word, _)| format!("{word:?}")).collect();
     if let Some((last, rest)) = words.split_last() {

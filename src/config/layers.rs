@@ -101,17 +101,16 @@ impl Layers {
     /// Where the value of a key came from.
     pub(super) fn place(&self, key: &str) -> Place {
         let (written, value) = self.effective(key);
-        // A key that was not written has the place of the table that it is missing from, if that is an element.
-        let place = match value {
-            Some(value) => self.place_of(value),
-            None => {
-                let element = key.rsplit_once('.').map(|(table, _)| table).filter(|table| table.ends_with(']'));
-                element
-                    .and_then(|element| path::get(&self.tree, element))
-                    .map_or(Place::Default, |value| self.place_of(value))
-            }
-        };
-        with_line(place, &written, &self.lines)
+        with_line(value.map_or(Place::Default, |value| self.place_of(value)), &written, &self.lines)
+    }
+
+    /// Where something about a key is to be changed: where it was written, or else the route that it is missing from.
+    pub(super) fn place_to_change(&self, key: &str) -> Place {
+        let route = || key.rsplit_once('.').map(|(table, _)| table).filter(|table| table.ends_with(']'));
+        match (self.place(key), route()) {
+            (Place::Default, Some(route)) => self.place(route),
+            (place, _) => place,
+        }
     }
 
     fn place_of(&self, value: &Value) -> Place {
@@ -143,10 +142,11 @@ impl Layers {
                 problems.push(Problem { place: self.place(&path), key: path, message: error.kind.to_string() });
                 return None;
             };
-            let found = path::get(&tree, &path).map(shown::value);
-            let near = path::get(&tree, &path).and_then(Value::as_str).and_then(|text| nearest_word(text, key));
+            let found = path::get(&tree, &path);
+            let near = found.and_then(Value::as_str).and_then(|text| nearest_word(text, key));
             let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-            let message = format!("found {}; allowed: {}{hint}", found.as_deref().unwrap_or("nothing"), key.allowed);
+            let found = found.map_or_else(|| "nothing".to_owned(), shown::found);
+            let message = format!("found {found}; allowed: {}{hint}", key.allowed_at(&path));
             problems.push(Problem { place: self.place(&path), key: path.clone(), message });
             // A list goes as a whole: if one element were taken away, the ones behind it would get other names.
             let whole = if key.kind == Kind::List {

@@ -11,8 +11,7 @@ use super::error::{ConfigError, Place, Problem};
 use super::file::{self, Lines};
 use super::layers::{Layer, Layers};
 use super::memory::Memory;
-use super::resolve::{self, Findings};
-use super::{Config, env, keys};
+use super::{Config, env, keys, resolve};
 
 /// What the command line says, as it was typed: it is read and judged like every other layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,10 +105,9 @@ pub fn load_with(
     // With a file that could not be read, or a name or a value that is not known, what must agree between keys would
     // be judged by values that nobody meant.
     let settings = settings.filter(|_| file_is_known && problems.is_empty());
-    let config = settings
-        .and_then(|settings| resolve::resolve(settings, memory, Findings { layers: &layers, problems: &mut problems }));
-    match config {
-        Some(config) => Ok(Loaded { config, file: file.map(|path| path.to_path_buf()), layers }),
-        None => Err(ConfigError::new(problems)),
+    let Some(settings) = settings else { return Err(ConfigError::new(problems)) };
+    match resolve::resolve(settings, memory, &layers) {
+        Ok(config) => Ok(Loaded { config, file: file.map(|path| path.to_path_buf()), layers }),
+        Err(problems) => Err(ConfigError::new(problems)),
     }
 }

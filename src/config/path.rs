@@ -2,7 +2,7 @@
 
 use figment::value::Value;
 
-/// The path without positions: `route[].verify`; a position at the end, in a list of plain values, is dropped.
+/// The path without positions: `route[].verify`.
 pub(super) fn general(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut inside = false;
@@ -12,7 +12,7 @@ pub(super) fn general(path: &str) -> String {
             out.push(c);
         }
     }
-    out.strip_suffix("[]").map(str::to_owned).unwrap_or(out)
+    out
 }
 
 /// The path of `name` within the table at `table`.

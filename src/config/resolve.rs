@@ -22,23 +22,28 @@ const HEAD_BYTES: std::ops::RangeInclusive<u64> = (8 << 10)..=(1 << 20);
 /// What was found wrong so far, and where the values came from.
 pub(super) struct Findings<'a> {
     /// The merged layers.
-    pub(super) layers: &'a Layers,
-    /// What was found.
-    pub(super) problems: &'a mut Vec<Problem>,
+    layers: &'a Layers,
+    /// What was found, each with the path at which its value was written.
+    found: Vec<(String, Problem)>,
 }
 
-impl Findings<'_> {
+impl<'a> Findings<'a> {
+    /// Nothing is wrong yet.
+    pub(super) const fn new(layers: &'a Layers) -> Self {
+        Self { layers, found: Vec::new() }
+    }
+
     /// Refuses the value of a key; `why` goes on after "found ...; ".
     pub(super) fn refuse(&mut self, key: &str, why: &str) {
-        let (_, found) = self.layers.effective(key);
-        let message = match found {
-            Some(found) => format!("found {}; {why}", shown::value(found)),
+        let (written, value) = self.layers.effective(key);
+        let message = match value {
+            Some(value) => format!("found {}; {why}", shown::found(value)),
             None => why.to_owned(),
         };
-        let problem = Problem { place: self.layers.place(key), key: key.to_owned(), message };
         // What is wrong in `[defaults]` is not repeated for each route that has it from there.
-        if !self.problems.iter().any(|known| known.place == problem.place && known.message == problem.message) {
-            self.problems.push(problem);
+        if !self.found.iter().any(|(known, problem)| *known == written && problem.message == message) {
+            let place = self.layers.place_to_change(key);
+            self.found.push((written, Problem { place, key: key.to_owned(), message }));
         }
     }
 
@@ -51,9 +56,9 @@ impl Findings<'_> {
     }
 }
 
-/// The configuration, or `None` with the reasons in `findings`.
-pub(super) fn resolve(settings: Settings, memory: Memory, mut findings: Findings<'_>) -> Option<Config> {
-    let before = findings.problems.len();
+/// The configuration, or all that speaks against it.
+pub(super) fn resolve(settings: Settings, memory: Memory, layers: &Layers) -> Result<Config, Vec<Problem>> {
+    let mut findings = Findings::new(layers);
     let listen = listen(&settings, &mut findings);
     let admin = Admin { address: settings.admin.address.0 };
     if collide(listen.address, admin.address) {
@@ -87,13 +92,14 @@ pub(super) fn resolve(settings: Settings, memory: Memory, mut findings: Findings
     if !HEAD_BYTES.contains(&head_bytes) {
         findings.refuse("limits.head_bytes", "allowed: a size from 8KiB to 1MiB");
     }
-    let clean = findings.problems.len() == before;
+    let (Some(origin), true) = (origin, findings.found.is_empty()) else {
+        return Err(findings.found.into_iter().map(|(_, problem)| problem).collect());
+    };
     let (cache, limits) = (settings.cache, settings.limits);
-    clean.then_some(())?;
-    Some(Config {
+    Ok(Config {
         listen,
         admin,
-        origin: origin?,
+        origin,
         cache: Cache {
             memory: budget,
             fill_memory,
@@ -106,12 +112,12 @@ pub(super) fn resolve(settings: Settings, memory: Memory, mut findings: Findings
             connections: limits.connections.0,
             waiters: limits.waiters.0,
             wait_max: limits.wait_max.0.0,
-            head_bytes: usize::try_from(head_bytes).ok()?,
+            head_bytes: usize::try_from(head_bytes).unwrap_or(usize::MAX),
             head_timeout: limits.head_timeout.0.0,
             idle_timeout: limits.idle_timeout.0.0,
         },
         log: Log { level: settings.log.level.0.0, access: settings.log.access },
-        drain: Drain { delay: settings.drain.delay.0, timeout: settings.drain.timeout.0 },
+        drain: Drain { delay: settings.drain.delay.0, timeout: settings.drain.timeout.0.0 },
         workers: settings.runtime.workers.map(|workers| workers.0),
     })
 }

@@ -148,11 +148,14 @@ fn may_be_checked(rules: &Rules, key: &str, findings: &mut Findings<'_>) {
             r#"allowed: "checked" only with verify = "every-hit", where the origin is asked for each reader"#,
         );
     }
-    if rules.check == Check::DigestEndpoint {
-        findings.refuse(
-            key,
-            r#"allowed: "checked" only with another check than "digest-endpoint", which does not say who may read"#,
-        );
+    let digest = match rules.check {
+        Check::DigestEndpoint => true,
+        Check::Auto => rules.digest_endpoint.is_some(),
+        Check::Conditional | Check::Head | Check::Body => false,
+    };
+    if digest {
+        let why = r#"allowed: "checked" only with check = "conditional", "head" or "body", or "auto" without digest_endpoint, which does not say who may read"#;
+        findings.refuse(key, why);
     }
     if !rules.trust.is_empty() {
         findings.refuse(key, r#"allowed: "checked" only with trust = [], because a weak proof may be another user's"#);

@@ -23,6 +23,7 @@ use crate::rules::policy::{DigestEndpoint, Verify};
 /// The configuration of truehit.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "truehit")]
 pub(super) struct Settings {
     /// The listening side: where clients connect.
     pub(super) listen: Listen,
@@ -301,7 +302,7 @@ pub(super) enum SetCookie {
 #[serde(deny_unknown_fields)]
 pub(super) struct Route {
     /// The route's name: the label of its metrics and the `route` of its log lines. Each has its own.
-    #[schemars(with = "Text<Name>", example = &"users")]
+    #[schemars(with = "Text<Name>", example = &"users", extend("x-required" = true))]
     pub(super) name: Option<Text<Name>>,
     /// Methods that it takes.
     #[schemars(with = "Vec<Text<http::Method>>", example = ["GET", "HEAD"])]
@@ -374,7 +375,7 @@ pub(super) struct Drain {
     ///
     /// Both together should stay below the pod's `terminationGracePeriodSeconds`.
     #[schemars(extend("default" = "20s"))]
-    pub(super) timeout: Text<Duration>,
+    pub(super) timeout: Text<Positive>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

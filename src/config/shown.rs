@@ -19,6 +19,16 @@ pub(super) fn value(value: &Value) -> String {
     }
 }
 
+/// A value of a layer in an error, cut where it is longer than a line should be.
+pub(super) fn found(found: &Value) -> String {
+    const LONGEST: usize = 100;
+    let text = value(found);
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
 /// A number of a layer.
 fn num(number: Num) -> String {
     match (number.to_u128(), number.to_i128(), number.to_f64()) {

@@ -9,15 +9,16 @@ use super::nearest::nearest;
 use super::path::child;
 use super::shown;
 
-/// Prunes `table`, which is at `path`, calling `report` with the path and the sentence for each problem.
-pub(super) fn prune(table: &mut Dict, path: &str, report: &mut dyn FnMut(&str, String)) {
+/// Prunes `table`, which is at the path `at`, calling `report` with the path and the sentence for each problem.
+pub(super) fn prune(table: &mut Dict, at: &str, report: &mut dyn FnMut(&str, String)) {
     table.retain(|name, value| {
-        let path = child(path, name);
-        let Some(key) = keys::find(&path) else {
-            report(&path, unknown(&path, name));
+        let path = child(at, name);
+        // A quoted name may hold a dot (`"origin.url" = ...`); it is no path.
+        let Some(key) = keys::find(&path).filter(|key| key.name() == name) else {
+            report(&path, unknown(at, name));
             return false;
         };
-        let wrong = |value: &Value| format!("found {}; allowed: {}", shown::value(value), key.allowed);
+        let wrong = |value: &Value| format!("found {}; allowed: {}", shown::found(value), key.allowed);
         match (key.kind, value) {
             (Kind::Table, Value::Dict(_, inner)) => prune(inner, &path, report),
             (Kind::Tables, Value::Array(_, list)) => {
@@ -26,7 +27,7 @@ pub(super) fn prune(table: &mut Dict, path: &str, report: &mut dyn FnMut(&str, S
                     if let Value::Dict(_, inner) = element {
                         prune(inner, &path, report);
                     } else {
-                        report(&path, format!("found {}; allowed: a table", shown::value(element)));
+                        report(&path, format!("found {}; allowed: a table", shown::found(element)));
                         *element = Value::from(Dict::new());
                     }
                 }
@@ -42,9 +43,8 @@ pub(super) fn prune(table: &mut Dict, path: &str, report: &mut dyn FnMut(&str, S
 }
 
 /// What to say of a name that is not known: what the table allows, and the nearest name in it or elsewhere.
-fn unknown(path: &str, name: &str) -> String {
-    let table = super::path::general(path);
-    let table = table.rsplit_once('.').map_or("", |(table, _)| table);
+fn unknown(table: &str, name: &str) -> String {
+    let table = super::path::general(table);
     let siblings = || keys::all().iter().filter(|key| key.table() == table);
     let allowed: Vec<_> = siblings().map(keys::Key::name).collect();
     let hint = match nearest(name, allowed.iter().copied()) {

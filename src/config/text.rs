@@ -52,6 +52,7 @@ impl<'de, T: Written> Deserialize<'de> for Text<T> {
 }
 
 impl<T: Written> JsonSchema for Text<T> {
+    // Never seen: the schema stands where it is used.
     fn schema_name() -> Cow<'static, str> {
         T::ALLOWED.into()
     }
