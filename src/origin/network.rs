@@ -139,7 +139,7 @@ impl NetworkOrigin {
                     }
                     Err(failed) => {
                         if failed.error == OriginError::ResponseTimeout {
-                            pool.forget(generation).await;
+                            pool.forget(generation);
                         }
                         Err(Failed { generation, ..failed })
                     }

@@ -60,6 +60,8 @@ pub(super) struct Pool {
     shared: tokio::sync::Mutex<Option<(u64, H2)>>,
     generations: AtomicU64,
     speaks_h2: AtomicBool,
+    /// Grows with each desynchronisation; what was in use at that time does not come back.
+    epoch: AtomicU64,
 }
 
 /// Connections without a request. Both lists are in order of time.
@@ -91,6 +93,7 @@ impl Pool {
             shared: tokio::sync::Mutex::default(),
             generations: AtomicU64::new(0),
             speaks_h2: AtomicBool::new(origin.protocol == config::OriginProtocol::H2),
+            epoch: AtomicU64::new(0),
         })
     }
 
@@ -146,18 +149,21 @@ impl Pool {
     }
 
     /// No further request may use that HTTP/2 connection: it did not answer.
-    pub(super) async fn forget(&self, generation: u64) {
-        let mut shared = self.shared.lock().await;
-        if shared.as_ref().is_some_and(|(current, _)| *current == generation) {
+    pub(super) fn forget(&self, generation: u64) {
+        // Whoever holds the lock is replacing it already.
+        if let Ok(mut shared) = self.shared.try_lock()
+            && shared.as_ref().is_some_and(|(current, _)| *current == generation)
+        {
             *shared = None;
         }
     }
 
-    /// Bytes came that nobody asked for, so every idle connection is suspect, and the origin with them.
+    /// Bytes came that nobody asked for, so every connection is suspect, and the origin with them.
     pub(super) fn desynchronised(&self) {
         self.counters.desyncs.fetch_add(1, Ordering::Relaxed);
         lock(&self.trust).broken();
         let mut parked = lock(&self.parked);
+        self.epoch.fetch_add(1, Ordering::Relaxed);
         parked.idle.clear();
         parked.quarantine.clear();
     }
@@ -174,7 +180,7 @@ impl Pool {
     }
 
     fn lease(self: &Arc<Self>, sender: H1, permit: OwnedSemaphorePermit) -> Lease {
-        Lease { sender, pool: Arc::clone(self), permit }
+        Lease { sender, pool: Arc::clone(self), epoch: self.epoch.load(Ordering::Relaxed), permit }
     }
 
     fn next_generation(&self) -> u64 {
@@ -199,13 +205,16 @@ impl Pool {
         while parked.len() > self.permits.available_permits() && parked.drop_oldest() {}
     }
 
-    fn park(self: &Arc<Self>, sender: H1, bodyless: bool) {
+    fn park(self: &Arc<Self>, sender: H1, epoch: u64, bodyless: bool) {
         if sender.is_closed() {
             return;
         }
         let now = self.clock.moment();
         let suspect = bodyless && !lock(&self.trust).is_sound(now);
         let mut parked = lock(&self.parked);
+        if epoch != self.epoch.load(Ordering::Relaxed) {
+            return;
+        }
         self.tidy(&mut parked, now);
         if suspect {
             parked.quarantine.push_back((now.after(QUARANTINE), sender));
@@ -225,7 +234,10 @@ impl Pool {
             // A connection that was closed proves nothing; stray bytes have been reported by its driver.
             if sender.is_ready() {
                 lock(&self.trust).stayed_quiet(now);
-                parked.idle.push_back((until, sender));
+                // Idle since its answer, however late it is let out: the origin counts from there too.
+                let since = until.before(QUARANTINE);
+                let at = parked.idle.partition_point(|(other, _)| *other <= since);
+                parked.idle.insert(at, (since, sender));
             }
         }
         let expired = now.before(self.idle_timeout);
@@ -266,15 +278,16 @@ impl Parked {
 pub(super) struct Lease {
     pub(super) sender: H1,
     pool: Arc<Pool>,
+    epoch: u64,
     permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
     /// The answer was read to its end. `bodyless` says that it must not have had a body, so that none was read.
     pub(super) fn release(self, bodyless: bool) {
-        let Self { mut sender, pool, permit } = self;
+        let Self { mut sender, pool, epoch, permit } = self;
         if sender.is_ready() {
-            pool.park(sender, bodyless);
+            pool.park(sender, epoch, bodyless);
             // Only now: whoever waits for the permit is to find the connection.
             drop(permit);
             return;
@@ -285,7 +298,7 @@ impl Lease {
         // The driver has not come round to it yet, or is still writing the request's content.
         tokio::spawn(async move {
             if let Ok(Ok(())) = timeout(READY_WITHIN, sender.ready()).await {
-                pool.park(sender, bodyless);
+                pool.park(sender, epoch, bodyless);
             }
             drop(permit);
         });

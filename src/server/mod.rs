@@ -1,7 +1,7 @@
 //! The listening side: accept, speak HTTP/1.1 or HTTP/2, hand each request to a handler, and drain.
 //!
-//! One accept loop, one task per connection ([`connection`]). How long a client may keep a connection without asking
-//! anything is told by [`activity`]; how connections end when the process wants to is told by [`drain`]. What a request
+//! One accept loop, one task per connection (`connection`). How long a client may keep a connection without asking
+//! anything is told by `activity`; how connections end when the process wants to is told by [`drain`]. What a request
 //! means is the handler's business.
 
 mod activity;
