@@ -7,12 +7,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 use super::ask::is_endless;
 use super::{Answer, Answers, Coding, Conditional, Findings, Head, ReprDigest, Tag};
+use crate::rules::clock_tag::is_clock_tag;
 use crate::rules::digest::{Sha256, repr_digest_of};
 use crate::rules::directives::ResponseDirectives;
 use crate::rules::outcome::SkipReason;
 use crate::rules::recognise::is_digest_of;
-use crate::rules::validator::{EntityTag, is_clock_tag};
-use crate::rules::validator::{content_length_of, date_of};
+use crate::rules::validator::{EntityTag, content_length_of, date_of};
 use crate::rules::vary::Vary;
 
 /// What the answers show.
