@@ -80,7 +80,7 @@ figures: ## Measure, optimised
 	$(CARGO) bench --locked
 
 generate: ## Write again what is generated from the code (documents, snapshots of defaults)
-	UPDATE_DOCS=1 $(CARGO) test --locked --quiet
+	UPDATE_DOCS=1 INSTA_UPDATE=always $(CARGO) test --locked --quiet --test config --test metrics --test cli
 
 model: ## Check the model of the coalescer
 	$(CARGO) test --locked --test model -- --nocapture

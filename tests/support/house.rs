@@ -88,7 +88,7 @@ impl<O: Origin> House<O> {
         let clock = Clock::fixed(SystemTime::UNIX_EPOCH + NEW_YEAR);
         let metrics = Metrics::new("test", "");
         let (access_log, _guard) = AccessLog::to(std::io::sink(), 1, false);
-        let shared = Arc::new(Shared::new(&config, Drain::default(), clock));
+        let shared = Arc::new(Shared::new(&config, Drain::default(), &metrics, clock));
         let proxy = Proxy::new(origin, Arc::new(config), shared, &metrics, &Arc::new(access_log), clock).unwrap();
         Self { proxy: Arc::new(proxy), metrics }
     }
