@@ -224,3 +224,6 @@ impl Comparison {
         Some(Confirmation::new(Arc::new(fresh), exchange.standing.confirmed, Proof::Bytes, status))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,3 +188,6 @@ pub fn set_condition(candidates: &[Arc<StoredResponse>], request: &mut HeaderMap
         request.insert(header::IF_MODIFIED_SINCE, date.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;
