@@ -50,6 +50,17 @@ fn answers_to_a_conditional_request() {
     }
     let aged = || answer(304).etag("\"1\"").with("age", "0");
     check("Age: not the origin's (RFC 9111 §5.1)", &one, aged(), &every_hit, "unproven: age");
+    check("a strong tag that became weak", &one, answer(304).etag("W/\"1\""), &every_hit, "unproven: weak-tag");
+    let pair = [stored().etag("\"1\"").body("one"), stored().etag("W/\"1\"").body("two")];
+    check(
+        "of two that differ in strength, that one",
+        &pair,
+        answer(304).etag("W/\"1\""),
+        &every_hit,
+        "unproven: weak-tag",
+    );
+    let weak_first = [pair[1].clone(), pair[0].clone()];
+    check("whichever comes first", &weak_first, answer(304).etag("\"1\""), &every_hit, "same one: strong-tag");
     check("a tag nobody asked about", &one, answer(304).etag("\"2\""), &every_hit, "unproven: foreign-tag");
     check("a bare 304 means the only one", &one, answer(304), &every_hit, "same abc: strong-tag");
     let express = [stored().etag(EXPRESS)];
