@@ -28,11 +28,13 @@ pub enum Lookup {
 }
 
 impl Lookup {
-    /// Looks for the response to `request`: of several, the most recent (RFC 9111 §4.1).
+    /// Looks for the response to `request`: of several, the most recent (RFC 9111 §4.1), which is the one whose exchange
+    /// began last. A slow body is stored after a later answer.
     #[must_use]
     pub fn select(resource: Option<Arc<Resource>>, request: &HeaderMap) -> Self {
         let Some(resource) = resource else { return Self::Absent };
-        match resource.variants.iter().rev().find(|variant| variant.selected_by(request)) {
+        let selected = resource.variants.iter().filter(|variant| variant.selected_by(request));
+        match selected.max_by_key(|variant| variant.standing().confirmed) {
             Some(found) => Self::Found(Arc::clone(found), resource),
             None => Self::VaryMismatch(resource),
         }
@@ -143,6 +145,13 @@ mod tests {
         check("nothing selects an asterisk", &[stored().etag("\"1\"").with("vary", "*")], "mismatch of 1");
         check("without Vary, anything", &[stored().etag("\"1\"")], "\"1\"");
         check("of several the newest", &[stored().etag("\"1\"").aged(9), stored().etag("\"2\"")], "\"2\"");
+    }
+
+    #[test]
+    fn a_response_that_was_long_on_its_way_in_is_not_the_newest() {
+        let slow = stored().etag("\"slow\"").aged(9).varying("accept-language", "de");
+        let found = found(&[stored().etag("\"1\""), slow], "de");
+        assert_eq!(found, "\"1\"", "what counts is when its exchange began (RFC 9111 §4.1)");
     }
 
     #[test]
