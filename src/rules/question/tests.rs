@@ -61,6 +61,18 @@ fn auto_picks_the_cheapest_that_can_prove_something() {
 }
 
 #[test]
+fn a_route_that_confirmed_what_was_not_so_is_believed_in_nothing_but_bytes() {
+    let check = |sentence: &str, variant: Stored, policy: Policy, expected: &str| {
+        assert_eq!(chosen(&get("/a"), &[variant], &policy, &[Shown::FalseNotModified]), expected, "{sentence}");
+    };
+    let strong = || stored().etag("\"1\"");
+    let conditional = policy_with(|policy| policy.check = CheckHow::Only(Strategy::Conditional));
+    check("by auto", strong(), policy(), "body: distrusted");
+    check("nor where conditional is configured", strong(), conditional, "body: distrusted");
+    check("nor about another variant", strong().varying("x", "1"), policy(), "whole: vary-miss");
+}
+
+#[test]
 fn what_the_route_says() {
     let check = |sentence: &str, variant: Stored, adjust: fn(&mut Policy), expected: &str| {
         assert_eq!(chosen(&get("/a"), &[variant], &policy_with(adjust), &[]), expected, "{sentence}");
@@ -137,6 +149,12 @@ fn several_variants_are_asked_about_at_once() {
     let offering = |codings: &str| get("/a").with("accept-encoding", codings);
     check("a coding that the request accepts", offering("br, gzip"), &codings, "conditional: strong-tag \"p\", \"z\"");
     check("not one that it does not", offering("br"), &codings, "conditional: strong-tag \"p\"");
+    check(
+        "nor one that it refuses (RFC 9110 §12.4.2)",
+        offering("gzip;q=0, br"),
+        &codings,
+        "conditional: strong-tag \"p\"",
+    );
     check("nor one nobody spoke of", get("/a"), &codings, "conditional: strong-tag \"p\"");
     let many: Vec<_> = (0..TAGS_MAX + 2).map(|n| stored().etag(&format!("\"{n}\""))).collect();
     let named = chosen(&get("/a"), &many, &policy(), &[]).matches('"').count() / 2;
