@@ -254,6 +254,11 @@ impl<O: Origin> Proxy<O> {
         let ride = Ride { check: answer.check, collapsed: !starter };
         match &answer.found {
             Found::Confirmed(confirmation) => {
+                // A batch that formed before `Vary` was known may hold requests that select another variant; the one
+                // that went out with its own fields asked for itself.
+                if !starter && !confirmation.response().selected_by(&ask.fields) {
+                    return None;
+                }
                 let served = confirmation.vouch(ask.arrived, policy.verify)?;
                 Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
             }
