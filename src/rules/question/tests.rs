@@ -132,7 +132,7 @@ fn several_variants_are_asked_about_at_once() {
     };
     let (de, en) = (stored().etag("\"de\"").varying("accept-language", "de"), stored().etag("\"en\""));
     let en = en.varying("accept-language", "en");
-    let both = [de.clone(), en.clone()];
+    let both = [de.clone(), en];
     let asking = |language: &str| get("/a").with("accept-language", language);
     check("nothing stored", get("/a"), &[], "whole: uri-miss");
     check("the selected one first (RFC 9111 §4.3.1)", asking("de"), &both, "conditional: strong-tag \"de\", \"en\"");
@@ -142,7 +142,7 @@ fn several_variants_are_asked_about_at_once() {
     let bare = stored().varying("accept-language", "de");
     check("none selected, and no tag", asking("fr"), &[bare], "whole: vary-miss");
     let twin = stored().etag("\"de\"").varying("accept-language", "at");
-    check("one tag is named once", asking("de"), &[twin, de.clone()], "conditional: strong-tag \"de\"");
+    check("one tag is named once", asking("de"), &[twin, de], "conditional: strong-tag \"de\"");
     let zipped = stored().etag("\"z\"").with("content-encoding", "gzip").varying("accept-encoding", "gzip");
     let plain = stored().etag("\"p\"").varying("accept-encoding", "identity");
     let codings = [zipped, plain];
