@@ -249,7 +249,8 @@ impl<O: Origin> Proxy<O> {
         starter: bool,
     ) -> Option<Reply<O::Body>> {
         let excused = |stored: &Option<Arc<StoredResponse>>| {
-            excused_on_error(ask, stored.as_ref()?, policy, self.clock.now()).map(Served::Excused)
+            let epoch = self.shared.store.epoch(&ask.key);
+            excused_on_error(ask, stored.as_ref()?, policy, epoch, self.clock.now()).map(Served::Excused)
         };
         let ride = Ride { check: answer.check, collapsed: !starter };
         match &answer.found {

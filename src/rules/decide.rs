@@ -75,10 +75,16 @@ fn is_fresh(ask: &Ask, stored: &StoredResponse, age: Duration) -> bool {
 
 /// The excuse under which `stored` may be served because the origin could not be asked, if the route has one.
 ///
-/// `must-revalidate`, `proxy-revalidate`, `no-cache` and `s-maxage` forbid it (RFC 9111 §5.2.2), and so does a route on
-/// which the origin decides by check who may see the body: nobody asked it about this reader.
+/// `must-revalidate`, `proxy-revalidate`, `no-cache` and `s-maxage` forbid it (RFC 9111 §5.2.2), and so do a write that
+/// succeeded since (§4.4: what it invalidated is "in need of a mandatory validation"), and a route on which the origin decides by check who may see the body: nobody asked it about this reader.
 #[must_use]
-pub fn excused_on_error(ask: &Ask, stored: &Arc<StoredResponse>, policy: &Policy, now: Now) -> Option<Excused> {
+pub fn excused_on_error(
+    ask: &Ask,
+    stored: &Arc<StoredResponse>,
+    policy: &Policy,
+    epoch: u64,
+    now: Now,
+) -> Option<Excused> {
     let OnCheckError::ServeStale(max) = policy.on_check_error else { return None };
     let head = stored.head();
     let forbidden = head.directives.must_revalidate
@@ -86,6 +92,7 @@ pub fn excused_on_error(ask: &Ask, stored: &Arc<StoredResponse>, policy: &Policy
         || head.directives.no_cache
         || head.directives.s_maxage.is_some()
         || ask.demands_validation()
+        || stored.standing().epoch != epoch
         || shared_by_check(policy)
         || !stored.selected_by(&ask.fields);
     let since = now.at.since(stored.standing().confirmed);
@@ -184,7 +191,7 @@ mod tests {
         let serve_stale = || policy_with(|policy| policy.on_check_error = OnCheckError::ServeStale(secs(60)));
         let check = |sentence: &str, request: Req, variant: Stored, policy: &Policy, expected: bool| {
             let ask = request.ask(policy);
-            let excused = excused_on_error(&ask, &variant.build(), policy, ago(0));
+            let excused = excused_on_error(&ask, &variant.build(), policy, EPOCH, ago(0));
             assert_eq!(excused.is_some(), expected, "{sentence}");
             assert!(excused.is_none_or(|excused| excused.excuse() == Excuse::StaleIfError), "{sentence}");
         };
@@ -199,6 +206,8 @@ mod tests {
         let no_cache = get("/a").with("cache-control", "no-cache");
         check("not for a request that demands validation", no_cache, stored(), &serve_stale(), false);
         check("not another variant", get("/a"), stored().varying("x", "1"), &serve_stale(), false);
+        let invalidated = stored().invalidated();
+        check("not what a write invalidated (RFC 9111 §4.4)", get("/a"), invalidated, &serve_stale(), false);
         for (authorization, cookies) in
             [(Credentials::Checked, Credentials::Key), (Credentials::Key, Credentials::Checked)]
         {
