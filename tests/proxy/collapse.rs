@@ -189,3 +189,34 @@ async fn a_reader_joins_a_body_on_its_way_in_once_a_check_confirms_it() {
     );
     origin.done();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_was_queued_before_vary_was_known_is_split_when_a_check_confirms_one_variant() {
+    let origin = Script::new();
+    let variant = |content: &str, tag: &str| ok(content).etag(tag).with("vary", "x-tenant");
+    let mut first = origin.holds("GET /a", variant("for a", "\"a\""));
+    origin
+        .expects_with("GET /a", &[("x-tenant", Some("a")), ("if-none-match", Some("\"a\""))], status(304).etag("\"a\""))
+        .expects_with(
+            "GET /a",
+            &[("x-tenant", Some("b")), ("if-none-match", Some("\"a\""))],
+            variant("for b", "\"b\""),
+        );
+    let house = House::new(origin.clone());
+    let read = |tenant: &'static str| {
+        let house = house.clone();
+        tokio::spawn(async move { house.get_with("/a", &[("x-tenant", tenant)]).await })
+    };
+    let leader = read("a");
+    first.reached().await;
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let same = read("a");
+    settle().await;
+    let other = read("b");
+    settle().await;
+    first.release();
+    assert_eq!(leader.await.unwrap().text(), "for a");
+    assert_eq!(same.await.unwrap().text(), "for a");
+    assert_eq!(other.await.unwrap().text(), "for b", "the check spoke of the other tenant's variant");
+    origin.done();
+}
