@@ -252,11 +252,17 @@ impl<O: Origin> Proxy<O> {
         starter: bool,
     ) -> Option<Reply<O::Body>> {
         let excused = |stored: &Option<Arc<StoredResponse>>| {
-            excused_on_error(ask, stored.as_ref()?, policy, self.clock.now()).map(Served::Excused)
+            let epoch = self.shared.store.epoch(&ask.key);
+            excused_on_error(ask, stored.as_ref()?, policy, epoch, self.clock.now()).map(Served::Excused)
         };
         let ride = Ride { check: answer.check, collapsed: !starter };
         match &answer.found {
             Found::Confirmed(confirmation) => {
+                // A batch that formed before `Vary` was known may hold requests that select another variant; the one
+                // that went out with its own fields asked for itself.
+                if !starter && !confirmation.response().selected_by(&ask.fields) {
+                    return None;
+                }
                 let served = confirmation.vouch(ask.arrived, policy.verify)?;
                 Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
             }

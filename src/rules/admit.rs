@@ -105,3 +105,98 @@ impl SkipReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::policy::Credentials;
+    use crate::rules::testing::{OriginAnswer, Req, ago, answer, get, policy, policy_with, secs, verify};
+
+    const WHOLE: Framing = Framing { length: Some(3), close_delimited: false };
+
+    fn admitted(request: &Req, answer: &OriginAnswer, framing: Framing, policy: &Policy) -> Result<(), SkipReason> {
+        admit(&request.ask(policy), answer.parts(), &answer.head(policy), framing, policy, ago(0).at)
+    }
+
+    #[test]
+    fn what_every_hit_and_a_lease_store() {
+        for policy in [policy(), verify(Verify::Lease(secs(1)))] {
+            let check = |sentence: &str, answer: OriginAnswer, expected: Result<(), SkipReason>| {
+                assert_eq!(admitted(&get("/a"), &answer, WHOLE, &policy), expected, "{sentence}");
+            };
+            let control = |value: &str| answer(200).with("cache-control", value);
+            check("a 200 without validator or lifetime", answer(200), Ok(()));
+            check("each hit is checked, so no-cache is no obstacle", control("no-cache"), Ok(()));
+            check("nor is must-revalidate", control("max-age=0, must-revalidate"), Ok(()));
+            for status in [201, 203, 204, 301, 302, 304, 401, 403, 404, 410, 416, 500, 503] {
+                check("200 alone", answer(status).with("cache-control", "max-age=60"), Err(SkipReason::Status));
+            }
+            check("no part (RFC 9111 §3.3)", answer(206), Err(SkipReason::Partial));
+            check("no no-store (RFC 9111 §5.2.2.5)", control("no-store"), Err(SkipReason::NoStore));
+            check("even understood", control("must-understand, no-store"), Err(SkipReason::NoStore));
+            check("no private (RFC 9111 §5.2.2.7)", control("private, max-age=9"), Err(SkipReason::Private));
+            check("nor in part", control("private=\"x\""), Err(SkipReason::Private));
+            check("no Vary: * (RFC 9111 §4.1)", answer(200).with("vary", "a, *"), Err(SkipReason::VaryStar));
+            check("no Set-Cookie", answer(200).with("set-cookie", "a=1"), Err(SkipReason::SetCookie));
+            let events = answer(200).with("content-type", "Text/Event-Stream; charset=utf-8");
+            check("no stream of events", events, Err(SkipReason::EventStream));
+        }
+    }
+
+    #[test]
+    fn what_bounds_and_framing_allow() {
+        let check = |sentence: &str, framing: Framing, expected: Result<(), SkipReason>| {
+            assert_eq!(admitted(&get("/a"), &answer(200), framing, &policy()), expected, "{sentence}");
+        };
+        let framing = |length, close_delimited| Framing { length, close_delimited };
+        check("as long as may be", framing(Some(1000), false), Ok(()));
+        check("longer", framing(Some(1001), false), Err(SkipReason::TooLarge));
+        check("of unknown length", framing(None, false), Ok(()));
+        check("ended by closing (RFC 9112 §8)", framing(None, true), Err(SkipReason::CloseDelimited));
+    }
+
+    #[test]
+    fn what_a_route_allows() {
+        let rfc = policy_with(|policy| policy.authorization = Credentials::Rfc);
+        let check = |sentence: &str, answer: OriginAnswer, policy: &Policy, expected: Result<(), SkipReason>| {
+            let authorized = get("/a").with("authorization", "Basic YQ==");
+            assert_eq!(admitted(&authorized, &answer, WHOLE, policy), expected, "{sentence}");
+        };
+        let denied = Err(SkipReason::Authorization);
+        check("credentials are in the key", answer(200), &policy(), Ok(()));
+        check("under rfc they forbid (RFC 9111 §3.5)", answer(200), &rfc, denied);
+        for allowing in ["public", "must-revalidate", "s-maxage=1"] {
+            check("unless the response allows", answer(200).with("cache-control", allowing), &rfc, Ok(()));
+        }
+        check("max-age allows nothing", answer(200).with("cache-control", "max-age=60"), &rfc, denied);
+        let cookies = policy_with(|policy| policy.set_cookie = true);
+        check("cookies, where the route says so", answer(200).with("set-cookie", "a=1"), &cookies, Ok(()));
+    }
+
+    #[test]
+    fn what_when_stale_stores() {
+        let check = |sentence: &str, answer: OriginAnswer, expected: Result<(), SkipReason>| {
+            assert_eq!(admitted(&get("/a"), &answer, WHOLE, &verify(Verify::WhenStale)), expected, "{sentence}");
+        };
+        let fresh = |status| answer(status).with("cache-control", "max-age=60");
+        check("a fresh 200", fresh(200), Ok(()));
+        check("one with a tag", answer(200).etag("W/\"1\""), Ok(()));
+        check("one with a date", answer(200).with("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT"), Ok(()));
+        check("not one that could never be used", answer(200), Err(SkipReason::NeverUsable));
+        check("nor one that is stale already", fresh(200).with("age", "60"), Err(SkipReason::NeverUsable));
+        for status in [203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
+            check("RFC 9110 §15.1 with a lifetime", fresh(status), Ok(()));
+            check("not without", answer(status).etag("\"1\""), Err(SkipReason::Status));
+        }
+        for status in [201, 302, 307, 400, 403, 500, 503] {
+            check("nothing else", fresh(status), Err(SkipReason::Status));
+        }
+    }
+
+    #[test]
+    fn what_will_repeat_is_remembered() {
+        let passing: Vec<_> = SkipReason::ALL.iter().filter(|reason| !reason.will_repeat()).collect();
+        use SkipReason::*;
+        assert_eq!(passing, [&FillMemory, &Incomplete, &Contradicted, &Abandoned], "the rest is the response's nature");
+    }
+}

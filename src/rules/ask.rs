@@ -141,3 +141,96 @@ impl Ask {
         self.directives.no_cache
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::policy::Verify;
+    use crate::rules::testing::{Req, get, method, policy, policy_with, verify};
+
+    #[test]
+    fn which_requests_a_cache_may_answer() {
+        fn check(sentence: &str, request: Req, policy: &Policy, expected: Result<(), PassReason>) {
+            assert_eq!(request.read(policy).map(|_| ()), expected, "{sentence}");
+        }
+        let plain = policy();
+        let pass =
+            policy_with(|policy| (policy.authorization, policy.cookies) = (Credentials::Pass, Credentials::Pass));
+        check("a GET", get("/a"), &plain, Ok(()));
+        check("a HEAD (RFC 9110 §9.3.2)", method("HEAD", "/a"), &plain, Ok(()));
+        check("nothing where verify is off", get("/a"), &verify(Verify::Off), Err(PassReason::VerifyOff));
+        check("no POST (RFC 9110 §9.3.3)", method("POST", "/a"), &plain, Err(PassReason::Method));
+        check("no get: methods have a case (RFC 9110 §9.1)", method("get", "/a"), &plain, Err(PassReason::Method));
+        let upgrade = get("/a").with("connection", "upgrade").with("upgrade", "websocket");
+        check("no change of protocol (RFC 9110 §7.8)", upgrade, &plain, Err(PassReason::Upgrade));
+        check("no content (RFC 9110 §9.3.1)", get("/a").with_content(), &plain, Err(PassReason::Content));
+        let range = get("/a").with("range", "bytes=0-1");
+        check("no range (RFC 9110 §14.2)", range, &plain, Err(PassReason::Range));
+        for (name, value) in
+            [("if-match", "\"1\""), ("if-unmodified-since", "Thu, 01 Jan 2026 00:00:00 GMT"), ("if-range", "\"1\"")]
+        {
+            let conditional = get("/a").with(name, value);
+            check(
+                "no condition for origins only (RFC 9111 §4.3.2)",
+                conditional,
+                &plain,
+                Err(PassReason::Precondition),
+            );
+        }
+        check("conditions for caches", get("/a").with("if-none-match", "\"1\""), &plain, Ok(()));
+        let no_store = get("/a").with("cache-control", "no-store");
+        check("no no-store (RFC 9111 §5.2.1.5)", no_store, &plain, Err(PassReason::NoStore));
+        let long = get(&format!("/{}", "a".repeat(TARGET_MAX)));
+        check("no target over 8 KiB", long, &plain, Err(PassReason::Target));
+        check("no authority alone", method("GET", "api.test:80"), &plain, Err(PassReason::Target));
+        let authorized = get("/a").with("authorization", "Basic YQ==");
+        check("credentials under key", authorized.clone(), &plain, Ok(()));
+        check("no credentials under pass", authorized, &pass, Err(PassReason::Authorization));
+        check("no cookies under pass", get("/a").with("cookie", "a=1"), &pass, Err(PassReason::Cookie));
+    }
+
+    #[test]
+    fn whose_answer_it_is() {
+        fn check(sentence: &str, how: Credentials, name: &str, (shared, authorized): (bool, bool)) {
+            let policy = policy_with(|policy| (policy.authorization, policy.cookies) = (how, how));
+            let (alice, bob) = (get("/a").with(name, "alice").ask(&policy), get("/a").with(name, "bob").ask(&policy));
+            assert_eq!((alice.key == bob.key, alice.authorized), (shared, authorized), "{sentence}");
+            assert_eq!(alice.fields[name], "alice", "{sentence}, and a check carries the request's own");
+            assert_ne!(alice.exchange_key(&[]), bob.exchange_key(&[]), "{sentence}, and users share no exchange");
+        }
+        check("under key a credential is part of the key", Credentials::Key, "authorization", (false, false));
+        check("and so is a cookie", Credentials::Key, "cookie", (false, false));
+        check("under checked there is one body for all", Credentials::Checked, "authorization", (true, false));
+        check("whatever their cookies", Credentials::Checked, "cookie", (true, false));
+        check("under rfc §3.5 will decide", Credentials::Rfc, "authorization", (true, true));
+        check("and a cookie means nothing", Credentials::Rfc, "cookie", (true, false));
+    }
+
+    #[test]
+    fn a_check_goes_out_without_the_clients_conditions_and_connection_fields() {
+        let request = get("/a")
+            .with("if-none-match", "\"1\"")
+            .with("if-modified-since", "Thu, 01 Jan 2026 00:00:00 GMT")
+            .with("connection", "x-hop")
+            .with("x-hop", "1")
+            .with("accept", "text/plain")
+            .ask(&policy());
+        assert_eq!(request.fields.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
+    fn requests_that_could_select_differently_share_no_exchange() {
+        fn check(sentence: &str, name: &str, vary: Option<&str>, shared: bool) {
+            let vary: Vec<_> =
+                vary.map(|vary| Vary::of(&crate::rules::testing::head(&[("vary", vary)]))).into_iter().collect();
+            let key = |value| get("/a").with(name, value).ask(&policy()).exchange_key(&vary);
+            assert_eq!(key("1") == key("2"), shared, "{sentence}");
+        }
+        for name in ["accept", "accept-language", "accept-encoding", "cookie", "authorization"] {
+            check("fields by which origins decide without saying so", name, None, false);
+        }
+        check("a field of no meaning is let be", "x-a", None, true);
+        check("until Vary has named it (RFC 9111 §4.1)", "x-a", Some("X-A"), false);
+        check("an asterisk names nothing", "x-a", Some("*"), true);
+    }
+}

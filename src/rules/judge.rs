@@ -73,11 +73,17 @@ fn picked<'a>(
 ) -> Result<(&'a Arc<StoredResponse>, Proof), Unproven> {
     match EntityTag::of(answer) {
         Some(tag) => {
-            let stored = candidates
-                .iter()
-                .find(|stored| stored.head().tag.as_ref().is_some_and(|own| own.weak_eq(&tag)))
-                .ok_or(Unproven::ForeignTag)?;
-            tag_proof(stored, policy).map(|proof| (stored, proof)).ok_or_else(|| why_not(stored))
+            let named = |same: fn(&EntityTag, &EntityTag) -> bool| {
+                candidates.iter().find(|stored| stored.head().tag.as_ref().is_some_and(|own| same(own, &tag)))
+            };
+            let stored = named(EntityTag::eq).or_else(|| named(EntityTag::weak_eq)).ok_or(Unproven::ForeignTag)?;
+            match tag_proof(stored, policy) {
+                // Conditions are compared weakly (RFC 9110 §13.1.2), so an origin may answer 304 about a strong tag
+                // for a representation whose tag is weak: one that may have other bytes.
+                Some(Proof::StrongTag) if tag.weak => Err(Unproven::WeakTag),
+                Some(proof) => Ok((stored, proof)),
+                None => Err(why_not(stored)),
+            }
         }
         // A 304 should repeat the tag (RFC 9110 §15.4.5). One that does not can only mean the one that was asked
         // about, and where the origin decides who may see what, that is not enough.
@@ -224,3 +230,6 @@ impl Comparison {
         Some(Confirmation::new(Arc::new(fresh), exchange.standing.confirmed, Proof::Bytes, status))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,3 +100,62 @@ impl Learned {
         due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing::secs;
+
+    fn at(n: u64) -> Moment {
+        Moment::default().after(secs(n))
+    }
+
+    fn after(shown: &[Shown]) -> Learned {
+        let mut learned = Learned::default();
+        shown.iter().for_each(|shown| learned.learn(*shown, at(1), secs(60)));
+        learned
+    }
+
+    #[test]
+    fn what_an_exchange_teaches() {
+        use Shown::*;
+        use Support::*;
+        let check = |sentence: &str, shown: &[Shown], expected: (Support, Support, Support, bool)| {
+            let Learned { conditional, head, digest, distrusted, .. } = after(shown);
+            assert_eq!((conditional, head, digest, distrusted), expected, "{sentence}");
+        };
+        check("nothing is guessed", &[], (Unknown, Unknown, Unknown, false));
+        check("a 304 shows that conditions work", &[NotModified], (Works, Unknown, Unknown, false));
+        check("two ignored ones show nothing", &[ConditionIgnored; 2], (Unknown, Unknown, Unknown, false));
+        check("three do", &[ConditionIgnored; 3], (Fails, Unknown, Unknown, false));
+        let apart = [ConditionIgnored, ConditionIgnored, NotModified, ConditionIgnored];
+        check("if they are in a row", &apart, (Works, Unknown, Unknown, false));
+        check("a false 304 is not forgotten", &[FalseNotModified, NotModified], (Works, Unknown, Unknown, true));
+        check("HEAD compares", &[HeadUseless, HeadComparable], (Unknown, Works, Unknown, false));
+        check("or does not", &[HeadComparable, HeadUseless], (Unknown, Fails, Unknown, false));
+        check("the endpoint answers", &[NoDigest, Digest], (Unknown, Unknown, Works, false));
+        check("or does not", &[Digest, NoDigest], (Unknown, Unknown, Fails, false));
+        check("a bare 304 that was upheld says nothing else", &[NotModifiedUpheld], (Unknown, Unknown, Unknown, false));
+    }
+
+    #[test]
+    fn knowledge_is_learned_anew_after_a_while() {
+        let mut learned = after(&[Shown::FalseNotModified, Shown::HeadUseless]);
+        learned.forget_if_old(at(60), secs(60));
+        assert!(learned.distrusted, "not a moment too early");
+        learned.forget_if_old(at(61), secs(60));
+        assert_eq!((learned.distrusted, learned.head), (false, Support::Unknown));
+        learned.learn(Shown::HeadUseless, at(70), secs(60));
+        learned.learn(Shown::Digest, at(122), secs(60));
+        assert_eq!((learned.head, learned.digest), (Support::Unknown, Support::Works), "before it is added to");
+    }
+
+    #[test]
+    fn bare_304s_are_audited_until_one_is_upheld_and_then_now_and_then() {
+        let mut learned = Learned::default();
+        assert!((0..5).all(|_| learned.audits_bare_304()), "until one is upheld, each is");
+        learned.learn(Shown::NotModifiedUpheld, at(1), secs(60));
+        let audited = (0..6400).filter(|_| learned.audits_bare_304()).count();
+        assert_eq!(audited, 100, "one in 64");
+    }
+}

@@ -28,11 +28,13 @@ pub enum Lookup {
 }
 
 impl Lookup {
-    /// Looks for the response to `request`: of several, the most recent (RFC 9111 §4.1).
+    /// Looks for the response to `request`: of several, the most recent (RFC 9111 §4.1), which is the one whose exchange
+    /// began last. A slow body is stored after a later answer.
     #[must_use]
     pub fn select(resource: Option<Arc<Resource>>, request: &HeaderMap) -> Self {
         let Some(resource) = resource else { return Self::Absent };
-        match resource.variants.iter().rev().find(|variant| variant.selected_by(request)) {
+        let selected = resource.variants.iter().filter(|variant| variant.selected_by(request));
+        match selected.max_by_key(|variant| variant.standing().confirmed) {
             Some(found) => Self::Found(Arc::clone(found), resource),
             None => Self::VaryMismatch(resource),
         }
@@ -112,5 +114,81 @@ impl Resource {
     #[must_use]
     pub fn weight(&self) -> usize {
         self.variants.iter().map(|variant| variant.weight()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing::{Stored, get, lookup, policy, stored};
+
+    /// The body that a request with `Accept-Language: language` finds, or what it finds instead.
+    fn found(variants: &[Stored], language: &str) -> String {
+        let found = lookup(variants, &get("/a").with("accept-language", language).ask(&policy()));
+        match found {
+            Lookup::Absent => "absent".to_owned(),
+            Lookup::VaryMismatch(all) => format!("mismatch of {}", all.len()),
+            Lookup::Found(one, _) => one.head().tag.as_ref().unwrap().to_header_value().to_str().unwrap().to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_a_request_finds() {
+        let check = |sentence: &str, variants: &[Stored], expected: &str| {
+            assert_eq!(found(variants, "de"), expected, "{sentence}");
+        };
+        let (de, en) = (stored().etag("\"de\"").varying("accept-language", "de"), stored().etag("\"en\""));
+        let en = en.varying("accept-language", "en");
+        check("nothing", &[], "absent");
+        check("what it selects (RFC 9111 §4.1)", &[de.clone(), en.clone()], "\"de\"");
+        check("nothing for its selecting fields", std::slice::from_ref(&en), "mismatch of 1");
+        check("nothing selects an asterisk", &[stored().etag("\"1\"").with("vary", "*")], "mismatch of 1");
+        check("without Vary, anything", &[stored().etag("\"1\"")], "\"1\"");
+        check("of several the newest", &[stored().etag("\"1\"").aged(9), stored().etag("\"2\"")], "\"2\"");
+    }
+
+    #[test]
+    fn a_response_that_was_long_on_its_way_in_is_not_the_newest() {
+        let slow = stored().etag("\"slow\"").aged(9).varying("accept-language", "de");
+        let found = found(&[stored().etag("\"1\""), slow], "de");
+        assert_eq!(found, "\"1\"", "what counts is when its exchange began (RFC 9111 §4.1)");
+    }
+
+    #[test]
+    fn what_a_response_takes_the_place_of() {
+        let check = |sentence: &str, first: Stored, then: Stored, by_tag: bool, expected: &[&str]| {
+            let all = Resource::default().with(first.build(), by_tag, 2).with(then.build(), by_tag, 2);
+            let lookup = Lookup::VaryMismatch(Arc::new(all));
+            let tags: Vec<_> = lookup
+                .variants()
+                .map(|one| one.head().tag.as_ref().map_or("none".into(), |tag| String::from_utf8_lossy(tag.opaque())))
+                .map(std::borrow::Cow::into_owned)
+                .collect();
+            assert_eq!(tags, expected, "{sentence}");
+        };
+        let one = || stored().etag("\"1\"").aged(9);
+        check("that for the same fields", one(), stored().etag("\"2\""), false, &["2"]);
+        check("not that for others", one(), stored().etag("\"2\"").varying("accept", "x"), false, &["2", "1"]);
+        check("nothing, where tags tell variants apart", one(), stored().etag("\"2\""), true, &["2", "1"]);
+        check("but that of its own tag", one(), stored().etag("\"1\""), true, &["1"]);
+        check("without tags there is one", one().body("x"), stored(), false, &["none"]);
+        check("never one that was confirmed later", stored().etag("\"2\""), one(), false, &["2"]);
+    }
+
+    #[test]
+    fn the_oldest_goes_when_there_are_too_many() {
+        let variant = |language: &str| stored().etag("\"1\"").varying("accept-language", language).build();
+        let all = ["a", "b", "c"].iter().fold(Resource::default(), |all, one| all.with(variant(one), false, 2));
+        assert_eq!(all.len(), 2);
+        let ask = get("/a").with("accept-language", "a").ask(&policy());
+        assert!(Lookup::select(Some(Arc::new(all)), &ask.fields).found().is_none());
+    }
+
+    #[test]
+    fn only_the_very_response_is_removed() {
+        let (one, same) = (stored().etag("\"1\"").build(), stored().etag("\"1\"").build());
+        let all = Resource::default().with(Arc::clone(&one), false, 2);
+        assert_eq!(all.without(&same).len(), 1, "what took its place stays");
+        assert!(all.without(&one).is_empty());
     }
 }

@@ -25,6 +25,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 words! {
     /// Why a request stood aside: it was forwarded unchanged and nothing was stored or served.
     PassReason {
@@ -313,5 +315,70 @@ impl Outcome {
             _ => self.reason,
         });
         Some(member)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_word_of_its_own() {
+        fn check(words: Vec<&str>) {
+            let token = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+            assert!(words.iter().all(token), "{words:?}: each is an sf-token (RFC 9651 §3.3.4) and a label value");
+            let mut unique = words.clone();
+            unique.sort_unstable();
+            unique.dedup();
+            assert_eq!(unique.len(), words.len(), "{words:?}");
+        }
+        check(PassReason::ALL.iter().map(|word| word.as_str()).collect());
+        check(FetchReason::ALL.iter().map(|word| word.as_str()).collect());
+        check(Excuse::ALL.iter().map(|word| word.as_str()).collect());
+        check(Proof::ALL.iter().map(|word| word.as_str()).collect());
+        check(Why::ALL.iter().map(|word| word.as_str()).collect());
+        check(Unproven::ALL.iter().map(|word| word.as_str()).collect());
+        check(SkipReason::ALL.iter().map(|word| word.as_str()).collect());
+        check(Refusal::ALL.iter().map(|word| word.as_str()).collect());
+        assert_eq!(Kind::ALL.len(), 8);
+    }
+
+    #[test]
+    fn cache_status_is_that_of_rfc_9211() {
+        let check = |kind: Kind, reason: &'static str, status: Option<u16>, expected: Option<&str>| {
+            let fwd_status = status.map(|status| StatusCode::from_u16(status).unwrap());
+            let outcome = Outcome { fwd_status, ..Outcome::new(kind, reason) };
+            assert_eq!(outcome.cache_status().as_deref(), expected, "{kind:?}: {reason}");
+        };
+        check(Kind::Checked, "strong-tag", Some(304), Some("truehit; fwd=stale; fwd-status=304; detail=checked"));
+        check(Kind::Excused, "lease", None, Some("truehit; hit; detail=lease"));
+        check(Kind::Excused, "fresh", None, Some("truehit; hit; detail=fresh"));
+        check(Kind::Excused, "stale-if-error", None, Some("truehit; fwd=stale; detail=stale-if-error"));
+        check(Kind::Changed, "changed", Some(200), Some("truehit; fwd=stale; fwd-status=200; detail=changed"));
+        check(Kind::Miss, "uri-miss", Some(200), Some("truehit; fwd=uri-miss; fwd-status=200; detail=uri-miss"));
+        check(Kind::VaryMiss, "vary-miss", Some(200), Some("truehit; fwd=vary-miss; fwd-status=200; detail=vary-miss"));
+        for reason in PassReason::ALL {
+            let fwd = match reason {
+                PassReason::Method => "method",
+                PassReason::NoStore => "request",
+                PassReason::Range => "partial",
+                _ => "bypass",
+            };
+            let expected = format!("truehit; fwd={fwd}; fwd-status=200; detail={}", reason.as_str());
+            check(Kind::Pass, reason.as_str(), Some(200), Some(&expected));
+        }
+        check(Kind::Refused, "loop", None, None);
+        check(Kind::Failed, "connection_refused", None, None);
+        let all = Outcome { collapsed: true, stored: true, ttl: Some(-1), ..Outcome::new(Kind::Miss, "uri-miss") };
+        let expected = "truehit; fwd=uri-miss; ttl=-1; stored; collapsed; detail=uri-miss";
+        assert_eq!(all.cache_status().as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn what_counts_as_a_hit() {
+        let hit = |kind| Outcome::new(kind, "").is_hit();
+        assert_eq!([Kind::Checked, Kind::Excused].map(hit), [Some(true); 2]);
+        assert_eq!([Kind::Changed, Kind::Miss, Kind::VaryMiss].map(hit), [Some(false); 3]);
+        assert_eq!([Kind::Pass, Kind::Refused, Kind::Failed].map(hit), [None; 3]);
     }
 }

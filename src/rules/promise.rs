@@ -132,3 +132,43 @@ impl Served {
         self.response().content()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing::{ago, secs, stored};
+
+    #[test]
+    fn whom_a_confirmation_vouches_for() {
+        let check = |sentence: &str, verify: Verify, began: u64, arrived: u64, expected: Option<&str>| {
+            let response = stored().build();
+            let confirmation = Confirmation::new(response, ago(began).at, Proof::StrongTag, StatusCode::NOT_MODIFIED);
+            let served = confirmation.vouch(ago(arrived).at, verify);
+            let said = served.map(|served| match served {
+                Served::Checked(checked) => checked.proof().as_str(),
+                Served::Excused(excused) => excused.excuse().as_str(),
+            });
+            assert_eq!(said, expected, "{sentence}");
+        };
+        let lease = Verify::Lease(secs(2));
+        for verify in [Verify::EveryHit, lease, Verify::WhenStale, Verify::Off] {
+            check("who arrived before it began has a check", verify, 1, 2, Some("strong-tag"));
+            check("so has who arrived at that moment", verify, 1, 1, Some("strong-tag"));
+        }
+        check("who arrived later has nothing", Verify::EveryHit, 2, 1, None);
+        check("by a nanosecond, at most", Verify::Off, 2, 1, None);
+        check("within a lease, an excuse", lease, 3, 2, Some("lease"));
+        check("at its very end too", lease, 3, 1, Some("lease"));
+        check("not past it", lease, 4, 1, None);
+        check("RFC 9111 §4 shares what runs", Verify::WhenStale, 100, 1, Some("fresh"));
+    }
+
+    #[test]
+    fn content_leaves_by_a_proof_or_an_excuse() {
+        let confirmation = Confirmation::new(stored().build(), ago(1).at, Proof::Bytes, StatusCode::OK);
+        let (content, trailers) = confirmation.vouch(ago(2).at, Verify::EveryHit).unwrap().into_content();
+        assert_eq!((&content[..], trailers), (&b"abc"[..], None));
+        let excused = Excused::new(stored().build(), Excuse::Lease);
+        assert_eq!(Served::Excused(excused).into_content().0, "abc");
+    }
+}

@@ -46,8 +46,10 @@ pub fn choose(ask: &Ask, lookup: &Lookup, policy: &Policy, learned: &Learned) ->
             Lookup::VaryMismatch(_) | Lookup::Found(..) => FetchReason::VaryMismatch,
         });
     };
-    // What was stored for other selecting fields can only be confirmed by a tag that the origin picks.
-    if lookup.found().is_none() && !candidates.iter().any(|stored| by_tag(stored, policy).is_some()) {
+    // What was stored for other selecting fields can only be confirmed by a tag that the origin picks, and that it is
+    // believed to pick by.
+    let pickable = !learned.distrusted && candidates.iter().any(|stored| by_tag(stored, policy).is_some());
+    if lookup.found().is_none() && !pickable {
         return Question::Whole(FetchReason::VaryMismatch);
     }
     let (strategy, why) = if lookup.found().is_none() {
@@ -84,7 +86,17 @@ fn accepts_coding(request: &HeaderMap, stored: &HeaderMap) -> bool {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|offer| offer.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(coding.trim())))
+        .any(|offer| {
+            let mut parts = offer.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding.trim()));
+            named && !parts.any(is_weight_of_zero)
+        })
+}
+
+/// RFC 9110 §12.4.2: "a value of 0 means "not acceptable"".
+fn is_weight_of_zero(parameter: &str) -> bool {
+    let weight = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
+    weight.is_some_and(|weight| weight.trim_end_matches(['0', '.']).is_empty())
 }
 
 /// Under `when-stale`, RFC 9111 §4.3.1: a conditional request with whatever validator there is.
@@ -105,9 +117,11 @@ fn strict(
         CheckHow::Only(strategy @ (Strategy::DigestEndpoint | Strategy::Head | Strategy::Body)) => {
             (strategy, Why::Configured)
         }
+        CheckHow::Auto | CheckHow::Only(Strategy::Conditional) if learned.distrusted => {
+            (Strategy::Body, Why::Distrusted)
+        }
         CheckHow::Only(Strategy::Conditional) if tag.is_some() => (Strategy::Conditional, Why::Configured),
         CheckHow::Only(Strategy::Conditional) => (Strategy::Body, Why::Unusable),
-        CheckHow::Auto if learned.distrusted => (Strategy::Body, Why::Distrusted),
         CheckHow::Auto => auto(first, tag, policy, learned),
     }
 }
@@ -188,3 +202,6 @@ pub fn set_condition(candidates: &[Arc<StoredResponse>], request: &mut HeaderMap
         request.insert(header::IF_MODIFIED_SINCE, date.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

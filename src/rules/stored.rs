@@ -319,3 +319,6 @@ impl StoredResponse {
         (self.content.recorded.bytes.clone(), self.content.recorded.trailers.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,20 @@
 //! Phrases for the tables and laws of this folder's tests.
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode, response};
 use proptest::prelude::*;
 
+use super::ask::{self, Ask};
+use super::judge::Exchange;
+use super::lookup::{Lookup, Resource};
+use super::moment::{Moment, Now};
+use super::outcome::PassReason;
+use super::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Trust, Verify};
+use super::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use super::validator::EntityTag;
 
 /// Field lines in a row of a table.
@@ -48,4 +59,197 @@ pub(crate) fn any_tag() -> impl Strategy<Value = EntityTag> {
         let opaque: Vec<u8> = bytes.into_iter().filter(|byte| !matches!(byte, 0..=0x20 | b'"' | 0x7f)).collect();
         EntityTag::new(weak, &opaque)
     })
+}
+
+/// `n` seconds.
+pub(crate) const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// The time `n` seconds before every table's present.
+pub(crate) fn ago(n: u64) -> Now {
+    const PRESENT: Duration = secs(10_000);
+    const NEW_YEAR: Duration = secs(1_767_225_600);
+    Now {
+        at: Moment::default().after(PRESENT).before(secs(n)),
+        wall: SystemTime::UNIX_EPOCH + NEW_YEAR + PRESENT - secs(n),
+    }
+}
+
+/// The default route's rules.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        name: "default".into(),
+        index: 0,
+        verify: Verify::EveryHit,
+        check: CheckHow::Auto,
+        on_check_error: OnCheckError::Fail,
+        trust: Trust::default(),
+        authorization: Credentials::Key,
+        cookies: Credentials::Key,
+        set_cookie: false,
+        digest_endpoint: None,
+        object_max: 1000,
+        collapse: Collapse { enabled: true, overlap: 1, gather: 0.0, gather_max: Duration::ZERO },
+    }
+}
+
+/// The default rules, but for this.
+pub(crate) fn policy_with(adjust: impl FnOnce(&mut Policy)) -> Policy {
+    let mut policy = policy();
+    adjust(&mut policy);
+    policy
+}
+
+/// The default rules, but for when a stored response is checked.
+pub(crate) fn verify(verify: Verify) -> Policy {
+    policy_with(|policy| policy.verify = verify)
+}
+
+/// A stored 200 of "abc", fetched just now.
+#[derive(Clone)]
+pub(crate) struct Stored {
+    status: u16,
+    lines: Vec<(String, String)>,
+    request: HeaderMap,
+    body: &'static [u8],
+    age: u64,
+    epoch: u64,
+}
+
+/// A stored 200 of "abc", fetched just now.
+pub(crate) fn stored() -> Stored {
+    Stored { status: 200, lines: Vec::new(), request: HeaderMap::new(), body: b"abc", age: 0, epoch: 0 }
+}
+
+impl Stored {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.lines.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn etag(self, tag: &str) -> Self {
+        self.with("etag", tag)
+    }
+
+    pub(crate) const fn body(mut self, body: &'static str) -> Self {
+        self.body = body.as_bytes();
+        self
+    }
+
+    pub(crate) const fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Fetched, and so confirmed, this many seconds ago.
+    pub(crate) const fn aged(mut self, secs: u64) -> Self {
+        self.age = secs;
+        self
+    }
+
+    /// Fetched before the target's last invalidation.
+    pub(crate) const fn invalidated(mut self) -> Self {
+        self.epoch = u64::MAX;
+        self
+    }
+
+    /// Stored with `Vary: name`, for a request that had this value.
+    pub(crate) fn varying(mut self, name: &str, value: &str) -> Self {
+        self.request = head(&[(name, value)]);
+        self.with("vary", name)
+    }
+
+    pub(crate) fn build(&self) -> Arc<StoredResponse> {
+        let lines: Vec<_> = self.lines.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let fields = head(&lines);
+        let then = ago(self.age);
+        let read = StoredHead::read(StatusCode::from_u16(self.status).unwrap(), &fields, false, then.wall, then);
+        let recorded = Recorded::complete(&[Bytes::from_static(self.body)], None, &HeaderMap::new(), None).unwrap();
+        let standing = Standing { confirmed: then.at, epoch: self.epoch };
+        Arc::new(StoredResponse::new(read, recorded, &self.request, standing))
+    }
+}
+
+/// A resource of these variants, stored in this order.
+pub(crate) fn resource(variants: &[Stored]) -> Arc<Resource> {
+    Arc::new(variants.iter().fold(Resource::default(), |all, one| all.with(one.build(), true, 64)))
+}
+
+/// What a request finds among these variants; nothing is stored if there are none.
+pub(crate) fn lookup(variants: &[Stored], ask: &Ask) -> Lookup {
+    Lookup::select((!variants.is_empty()).then(|| resource(variants)), &ask.fields)
+}
+
+/// A request, by method, target and fields.
+#[derive(Clone)]
+pub(crate) struct Req(http::Request<()>, bool);
+
+/// A GET of `target`, arriving now.
+pub(crate) fn get(target: &str) -> Req {
+    method("GET", target)
+}
+
+/// A request of this method.
+pub(crate) fn method(method: &str, target: &str) -> Req {
+    Req(http::Request::builder().method(method).uri(target).body(()).unwrap(), false)
+}
+
+impl Req {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.headers_mut().extend(head(&[(name, value)]));
+        self
+    }
+
+    /// With content.
+    pub(crate) const fn with_content(mut self) -> Self {
+        self.1 = true;
+        self
+    }
+
+    /// As a cache reads it.
+    pub(crate) fn read(&self, policy: &Policy) -> Result<Ask, PassReason> {
+        let (head, ()) = self.0.clone().into_parts();
+        ask::read(&head, self.1, "http", b"api.test", policy, ago(0).at)
+    }
+
+    /// As a cache reads it, where it is one that a cache may answer.
+    pub(crate) fn ask(&self, policy: &Policy) -> Ask {
+        self.read(policy).unwrap()
+    }
+}
+
+/// An origin's answer.
+#[derive(Clone)]
+pub(crate) struct OriginAnswer(response::Parts);
+
+/// An answer with this status.
+pub(crate) fn answer(status: u16) -> OriginAnswer {
+    OriginAnswer(http::Response::builder().status(status).body(()).unwrap().into_parts().0)
+}
+
+impl OriginAnswer {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.headers.extend(head(&[(name, value)]));
+        self
+    }
+
+    pub(crate) fn etag(self, tag: &str) -> Self {
+        self.with("etag", tag)
+    }
+
+    pub(crate) const fn parts(&self) -> &response::Parts {
+        &self.0
+    }
+
+    /// Its head, as it would be stored.
+    pub(crate) fn head(&self, policy: &Policy) -> StoredHead {
+        StoredHead::read(self.0.status, &self.0.headers, policy.set_cookie, ago(0).wall, ago(0))
+    }
+}
+
+/// An exchange that takes no time, now.
+pub(crate) fn exchange() -> Exchange {
+    let now = ago(0);
+    Exchange { standing: Standing { confirmed: now.at, epoch: 0 }, asked: now.wall, answered: now }
 }

@@ -1,0 +1,84 @@
+//! Stored responses are whole, immutable and weighed; freshening changes their head alone.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::rules::testing::{ago, any_head, get, head, policy, secs, stored};
+
+#[test]
+fn only_what_is_whole_is_recorded() {
+    const ABC: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+    let check =
+        |sentence: &str, chunks: &[&'static str], declared: Option<u64>, digest: &str, expected: Option<usize>| {
+            let chunks: Vec<_> = chunks.iter().map(|chunk| Bytes::from_static(chunk.as_bytes())).collect();
+            let recorded = Recorded::complete(&chunks, declared, &head(&[("repr-digest", digest)]), None);
+            assert_eq!(recorded.map(|recorded| recorded.len()).ok(), expected, "{sentence}");
+        };
+    check("as long as was declared", &["a", "bc"], Some(3), "", Some(3));
+    check("of undeclared length (RFC 9112 §7.1)", &["abc"], None, "", Some(3));
+    check("empty", &[], Some(0), "", Some(0));
+    check("too short (RFC 9112 §8)", &["ab"], Some(3), "", None);
+    check("too long", &["abcd"], Some(3), "", None);
+    check("of the digest that it claims (RFC 9530 §3)", &["abc"], None, ABC, Some(3));
+    check("of another", &["abd"], None, ABC, None);
+}
+
+#[test]
+fn what_is_read_from_a_head() {
+    let one =
+        stored().etag("\"1\"").with("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT").with("age", "5").aged(3).build();
+    assert!(one.head().tag_vouches);
+    assert_eq!(one.head().age(ago(0).at), secs(8), "RFC 9111 §4.2.3");
+    assert_eq!(one.head().fields["content-length"], "3", "whatever framing it came in");
+    assert!(one.head().fields.contains_key("date"), "RFC 9110 §6.6.1");
+    assert!(!one.head().fields.contains_key("age"));
+    assert_eq!(one.recognised(), None, "a strong tag needs no recognising");
+    assert!(stored().etag("W/\"3-qZk+NkcGgWq6PiVxeFDCbJzQ2J0\"").build().recognised().is_some());
+    assert!(one.weight() > one.len());
+    assert_eq!(stored().status(404).build().head().status, StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn a_date_of_reception_makes_no_clock_tag_vouch() {
+    // Received long after its modification by our clock; but by the origin's own, nobody knows.
+    let undated = stored().etag("\"6955b900-3\"").with("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT").build();
+    assert!(undated.head().fields.contains_key("date") && !undated.head().tag_vouches);
+}
+
+#[test]
+fn a_304_makes_no_young_tag_old() {
+    let (modified, later) = ("Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2026 01:00:00 GMT");
+    let young = stored().etag("\"6955b900-3\"").with("last-modified", modified).with("date", modified).build();
+    let update = head(&[("etag", "\"6955b900-3\""), ("date", later)]);
+    let fresh = young.freshened(&update, ago(0).wall, ago(0), young.standing());
+    assert_eq!(fresh.head().fields["date"], later);
+    assert!(!fresh.head().tag_vouches);
+}
+
+#[test]
+fn vary_that_a_304_widens_selects_nothing_that_was_not_asked() {
+    let one = stored().varying("accept", "x").build();
+    let fresh = one.freshened(&head(&[("vary", "cookie")]), ago(0).wall, ago(0), one.standing());
+    let asking = |cookie: &str| get("/a").with("accept", "x").with("cookie", cookie).ask(&policy());
+    assert!(one.selected_by(&asking("a=1").fields));
+    assert!(!fresh.selected_by(&asking("a=1").fields), "which cookies it was made for is not known");
+}
+
+const NAMES: &[&str] =
+    &["etag", "vary", "date", "age", "content-length", "content-encoding", "cache-control", "x-a", "expires"];
+
+proptest! {
+    #[test]
+    fn freshening_never_changes_content(updates in proptest::collection::vec(any_head(NAMES), 0..5)) {
+        let old = stored().etag("\"1\"").varying("accept", "x").build();
+        let mut fresh = (*old).clone();
+        for update in &updates {
+            fresh = fresh.freshened(update, ago(1).wall, ago(0), old.standing());
+        }
+        prop_assert_eq!(fresh.content(), old.content());
+        prop_assert_eq!(fresh.sha256(), old.sha256());
+        prop_assert_eq!(&fresh.head().tag, &old.head().tag);
+        prop_assert_eq!(fresh.head().tag_vouches, old.head().tag_vouches);
+        prop_assert_eq!(&fresh.head().fields["content-length"], "3");
+    }
+}
