@@ -7,7 +7,7 @@ use sha1::{Digest, Sha1};
 
 use crate::client::Client;
 use crate::origin::{Origin, here, system};
-use crate::story::{Story, values};
+use crate::story::Story;
 
 fn start() -> Origin {
     let folder = here().join("node");
@@ -40,6 +40,6 @@ async fn an_express_route_is_checked_by_its_recognised_tag_and_never_stale() {
     put(&api, "first").await;
     let answer = story.settle("/posts/1", "conditional").await;
     assert!(answer.field("cache-status").is_some_and(|status| status.contains("fwd-status=304")), "{answer:?}");
-    story.write_and_read("/posts/1", &values(50), async |value| put(&api, value).await).await;
+    story.stays_true("/posts/1", 50, async |value| put(&api, value).await).await;
     story.settle("/posts/1", "conditional").await;
 }

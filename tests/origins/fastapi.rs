@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use crate::client::Client;
 use crate::origin::{Origin, python};
-use crate::story::{Story, values};
+use crate::story::Story;
 
 fn start() -> Origin {
     let mut command = python("uvicorn");
@@ -35,6 +35,6 @@ async fn a_fastapi_route_is_checked_by_its_body_and_never_stale() {
     let api = story.around();
     put(&api, "green").await;
     story.settle("/items/tea", "body").await;
-    story.write_and_read("/items/tea", &values(20), async |value| put(&api, value).await).await;
+    story.stays_true("/items/tea", 30, async |value| put(&api, value).await).await;
     story.settle("/items/tea", "body").await;
 }
