@@ -45,8 +45,8 @@ pub fn serve(origin: SocketAddr, adjust: impl Fn(&mut Policy)) -> SocketAddr {
     let metrics = Metrics::new("figures", "");
     let (access_log, _guard) = AccessLog::to(std::io::sink(), 1, false);
     let network = NetworkOrigin::new(&config.origin, clock).expect("an origin without TLS");
-    let shared = Arc::new(Shared::new(&config, clock));
     let server = Server::bind(&config.listen, &config.limits).expect("a free port");
+    let shared = Arc::new(Shared::new(&config, server.drain(), &metrics, clock));
     let address = server.local_addr();
     let proxy = Proxy::new(network, Arc::new(config), shared, &metrics, &Arc::new(access_log), clock).unwrap();
     tokio::spawn(server.run(Arc::new(Door(Arc::new(proxy))), std::future::pending()));
