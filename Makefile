@@ -35,8 +35,8 @@ $(NODE)/node_modules/.complete: $(NODE)/package.json $(NODE)/package-lock.json |
 	@touch $@
 
 demo: ## An API, truehit in front of it, and a walk through what that changes (ARGS=--once to end by itself)
-	$(CARGO) build --locked --package truehit --package truehit-demo
-	$(CARGO) run --locked --quiet --package truehit-demo -- $(ARGS)
+	$(CARGO) build --locked --workspace --bins
+	@$${CARGO_TARGET_DIR:-target}/debug/truehit-demo $(ARGS)
 
 test: setup ## All tests, real origins included
 	$(CARGO) test --locked --workspace
@@ -80,7 +80,7 @@ figures: ## Measure, optimised
 	$(CARGO) bench --locked
 
 generate: ## Write again what is generated from the code (documents, snapshots of defaults)
-	UPDATE_DOCS=1 $(CARGO) test --locked --quiet
+	UPDATE_DOCS=1 INSTA_UPDATE=always $(CARGO) test --locked --quiet --test config --test metrics --test cli
 
 model: ## Check the model of the coalescer
 	$(CARGO) test --locked --test model -- --nocapture

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 
 use crate::body::Body;
 use crate::config::Config;
-use crate::metrics::Readings;
+use crate::metrics::{Metrics, Readings};
 use crate::origin::{BoxError, NetworkBody, NetworkOrigin};
 use crate::proxy::{Proxy, Shared};
 use crate::run::{Core, Parts};
@@ -21,6 +21,7 @@ use crate::server::{Handler, Peer};
 
 /// What answers clients.
 pub struct Front {
+    metrics: Arc<Metrics>,
     current: Arc<ArcSwap<InUse>>,
 }
 
@@ -37,7 +38,7 @@ impl InUse {
         let same_origin = |old: &&Self| old.config.origin.place == config.origin.place;
         let shared = match old.filter(same_origin) {
             Some(old) => Arc::clone(&old.shared),
-            None => Arc::new(Shared::new(config, parts.drain.clone(), parts.clock)),
+            None => Arc::new(Shared::new(config, parts.drain.clone(), &parts.metrics, parts.clock)),
         };
         let config = Arc::new(config.clone());
         let proxy = Proxy::new(
@@ -74,7 +75,7 @@ impl Core for Front {
         let current = Arc::new(ArcSwap::from_pointee(InUse::build(config, parts, None)?));
         let read = Arc::clone(&current);
         parts.metrics.on_scrape(move |readings| read.load().read(readings));
-        Ok(Self { current })
+        Ok(Self { metrics: Arc::clone(&parts.metrics), current })
     }
 
     /// Takes a new configuration into use as a whole, or not at all. Requests under way end under the old one.
@@ -98,6 +99,7 @@ impl Handler for Front {
     }
 
     fn panicked(&self) -> Response<Self::Body> {
+        self.metrics.handler_panicked();
         let mut response = Response::new(Body::unsettled(Bytes::from_static(PANICKED)));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

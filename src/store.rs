@@ -28,40 +28,30 @@ const UNCACHEABLE_MAX: u64 = 16 * 1024;
 /// Bytes that moka itself and its key cost per entry, beyond the key's own length (measured: about 350).
 const KEY_OVERHEAD: usize = 384;
 
-/// Counts of what left the store, by cause.
-#[derive(Debug, Default)]
-pub struct Evictions {
-    /// Gone because the store was full.
-    pub size: AtomicU64,
-    /// Gone because something took its place or it was removed.
-    pub replaced: AtomicU64,
-}
-
 /// Complete stored responses.
 #[derive(Debug)]
 pub struct Store {
     resources: Cache<CacheKey, Arc<Resource>, foldhash::fast::RandomState>,
     uncacheable: Cache<ExchangeKey, Moment, foldhash::fast::RandomState>,
     epochs: Box<[AtomicU64]>,
-    evictions: Arc<Evictions>,
     variants_max: usize,
     capacity: u64,
 }
 
 impl Store {
-    /// An empty store that holds at most `capacity` bytes by weight, and `variants_max` variants per key.
+    /// An empty store that holds at most `capacity` bytes by weight, and `variants_max` variants per key. `evicted` is
+    /// called for each key that goes to make room.
     #[must_use]
-    pub fn new(capacity: u64, variants_max: usize) -> Self {
-        let evictions = Arc::new(Evictions::default());
-        let counted = Arc::clone(&evictions);
+    pub fn new(capacity: u64, variants_max: usize, evicted: impl Fn() + Send + Sync + 'static) -> Self {
         let resources = Cache::builder()
             .max_capacity(capacity)
             .weigher(|key: &CacheKey, resource: &Arc<Resource>| {
                 u32::try_from(key.as_bytes().len() + KEY_OVERHEAD + resource.weight()).unwrap_or(u32::MAX)
             })
             .eviction_listener(move |_, _, cause| {
-                let counter = if cause == RemovalCause::Size { &counted.size } else { &counted.replaced };
-                counter.fetch_add(1, Ordering::Relaxed);
+                if cause == RemovalCause::Size {
+                    evicted();
+                }
             })
             .build_with_hasher(foldhash::fast::RandomState::default());
         Self {
@@ -70,7 +60,6 @@ impl Store {
                 .max_capacity(UNCACHEABLE_MAX)
                 .build_with_hasher(foldhash::fast::RandomState::default()),
             epochs: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
-            evictions,
             variants_max,
             capacity,
         }
@@ -148,11 +137,5 @@ impl Store {
     #[must_use]
     pub const fn capacity(&self) -> u64 {
         self.capacity
-    }
-
-    /// What has left.
-    #[must_use]
-    pub fn evictions(&self) -> &Evictions {
-        &self.evictions
     }
 }

@@ -238,5 +238,5 @@ fn the_reference_page_is_current() {
         std::fs::write(path, &page).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == page, "docs/metrics.md is stale: run `UPDATE_DOCS=1 cargo test --test metrics`");
+    assert!(committed == page, "docs/metrics.md is stale: run `make generate`");
 }

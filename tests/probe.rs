@@ -95,7 +95,9 @@ async fn an_origin_with_a_strong_tag_is_checked_by_conditional_requests() {
     assert_eq!((findings.tag, findings.conditional), (Tag::Strong, Conditional::NotModified));
     assert_eq!(findings.head, Head::Agrees);
     assert_eq!(advice.check, Some(Strategy::Conditional));
-    assert_eq!(advice.warnings, [""; 0]);
+    // Without the stopwatch, which a busy machine holds: the rows below have it.
+    let untimed = Findings { conditional_ms: None, ..findings };
+    assert_eq!(advise("/", &untimed).warnings, [""; 0]);
 }
 
 #[tokio::test]

@@ -241,7 +241,7 @@ pub fn reference() -> String {
     let bounds: Vec<String> = BUCKETS.iter().map(|(_, bound)| format!("`{bound}`")).collect();
     let mut page = format!(
         "# Metrics\n\n\
-         <!-- Generated from src/metrics/declare.rs; `UPDATE_DOCS=1 cargo test --test metrics` writes it. -->\n\n\
+         <!-- Made by `make generate` from src/metrics/declare.rs; do not edit. -->\n\n\
          truehit exports these at `/metrics` on the admin listener, in the Prometheus text format.\n\n\
          Label values are fixed words, the same as in `Cache-Status` and the access log; `route` is the configured \
          name. No label carries a path, host, method or key, so clients cannot make series: a process with *n* \

@@ -41,7 +41,7 @@ pub struct Findings {
     pub status: u16,
     /// The length of its content in bytes.
     pub bytes: usize,
-    /// How long the GET took, in milliseconds.
+    /// How long the faster of two GETs took, in milliseconds.
     pub get_ms: f64,
     /// Whether two GETs in a row gave the same bytes.
     pub repeatable: bool,

@@ -2,12 +2,23 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 use super::{Advice, Coding, Conditional, Findings, Head, ReprDigest, Tag};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Page<'a> {
+    findings: &'a Findings,
+    advice: &'a Advice,
+}
 
 /// The findings and the advice as one JSON object.
 #[must_use]
 pub fn json(findings: &Findings, advice: &Advice) -> String {
-    format!("{:#}\n", serde_json::json!({"findings": findings, "advice": advice}))
+    // Strings, numbers and words: there is nothing that JSON could not say.
+    let page = serde_json::to_string_pretty(&Page { findings, advice }).unwrap_or_default();
+    format!("{page}\n")
 }
 
 /// The findings as a table, then the advice with the route to copy.

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::fill::FillMemory;
 use crate::flight::{Began, Flights, Landing};
-use crate::metrics::Metrics;
+use crate::metrics::{EvictionCause, Metrics};
 use crate::origin::{BoxError, Origin};
 use crate::routes::Routes;
 use crate::rules::ask::{self, Ask};
@@ -97,11 +97,14 @@ impl<O: Origin> Shared<O> {
     /// An empty store and no exchange running, within the bounds of `config`. An exchange that takes longer than all
     /// the origin's deadlines together counts as lost.
     #[must_use]
-    pub fn new(config: &Config, drain: Drain, clock: Clock) -> Self {
+    pub fn new(config: &Config, drain: Drain, metrics: &Arc<Metrics>, clock: Clock) -> Self {
         let origin = &config.origin;
+        let evictions = Arc::clone(metrics);
         let patience = 2 * (origin.connect_timeout + origin.response_timeout) + origin.progress_timeout;
         Self {
-            store: Store::new(config.cache.memory, config.cache.variants_max),
+            store: Store::new(config.cache.memory, config.cache.variants_max, move || {
+                evictions.evicted(EvictionCause::Size);
+            }),
             flights: Flights::new(clock, config.limits.waiters, patience),
             fill_memory: Arc::new(FillMemory::new(config.cache.fill_memory)),
             drain,

@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use super::Proxy;
 use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX};
 use crate::fill::{Fill, Pump, Reader};
+use crate::metrics::EvictionCause;
 use crate::origin::{CloseDelimited, Origin, Purpose};
 use crate::rules::admit::{Framing, admit};
 use crate::rules::ask::Ask;
@@ -182,6 +183,7 @@ impl<O: Origin> Proxy<O> {
     fn drop_if_gone(&self, errand: &Errand, status: StatusCode) {
         if let Some(stored) = errand.stored.as_ref().filter(|_| matches!(status.as_u16(), 404 | 410)) {
             self.shared.store.remove(&errand.ask.key, stored);
+            self.watch.metrics.evicted(EvictionCause::Invalidated);
         }
     }
 
@@ -245,6 +247,9 @@ impl<O: Origin> Proxy<O> {
         };
         if let Some(stored) = stored {
             self.shared.store.insert(&ask.key, Arc::new(stored), shared_by_check(policy));
+            if errand.stored.is_some() {
+                self.watch.metrics.evicted(EvictionCause::Replaced);
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ pub mod promise;
 
 pub mod admit;
 
-mod clock_tag;
+pub mod clock_tag;
 pub mod digest;
 pub mod directives;
 pub mod fields;

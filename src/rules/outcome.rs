@@ -25,6 +25,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 words! {
     /// Why a request stood aside: it was forwarded unchanged and nothing was stored or served.
     PassReason {

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod laws;
-mod measure;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

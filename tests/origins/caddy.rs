@@ -4,7 +4,7 @@
 use http::{Method, StatusCode};
 
 use crate::origin::{Folder, Origin, system};
-use crate::story::{Story, values};
+use crate::story::Story;
 
 async fn start(folder: &Folder) -> Origin {
     Origin::told_its_port("Caddy", |port| {
@@ -42,5 +42,5 @@ async fn rewrites_of_the_same_length_within_the_second_are_never_missed() {
     let story = Story::before(start(&folder).await);
     folder.write("site/page.txt", "value-none");
     story.read("/page.txt").await;
-    story.write_and_read("/page.txt", &values(50), async |value| drop(folder.write("site/page.txt", value))).await;
+    story.stays_true("/page.txt", 50, async |value| folder.replace("site/page.txt", value)).await;
 }

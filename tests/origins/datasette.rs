@@ -1,7 +1,7 @@
 //! Datasette on a SQLite file: no validator at all, and a `max-age` of five seconds that is a lie after any write.
 
 use crate::origin::{Folder, Origin, python};
-use crate::story::{Story, values};
+use crate::story::Story;
 
 const BOOKS: &str = "/library/books.json?_shape=array";
 
@@ -12,15 +12,17 @@ fn start(folder: &Folder) -> Origin {
 }
 
 /// Writes straight into the file, as another process.
-fn write(folder: &Folder, title: &str) {
-    let written = python("python").arg("library.py").arg(folder.file("library.db")).arg(title).status();
+async fn write(folder: &Folder, title: &str) {
+    let mut command = python("python");
+    command.arg("library.py").arg(folder.file("library.db")).arg(title);
+    let written = tokio::process::Command::from(command).status().await;
     assert!(written.expect("Python runs").success(), "the library was not written");
 }
 
 #[tokio::test]
 async fn datasette_sends_no_validator_and_calls_its_answer_fresh_for_five_seconds() {
     let folder = Folder::new("datasette");
-    write(&folder, "Emma");
+    write(&folder, "Emma").await;
     let origin = start(&folder);
     let answer = origin.client().get(BOOKS).await;
     assert_eq!(answer.text(), r#"[{"id": 1, "title": "Emma"}]"#);
@@ -31,10 +33,9 @@ async fn datasette_sends_no_validator_and_calls_its_answer_fresh_for_five_second
 #[tokio::test]
 async fn a_datasette_table_is_checked_by_its_body_and_never_stale() {
     let folder = Folder::new("datasette");
-    write(&folder, "Emma");
+    write(&folder, "Emma").await;
     let story = Story::before(start(&folder));
-    story.read_until_checked(BOOKS).await;
-    assert_eq!(story.strategy().await.0, "body");
-    story.write_and_read(BOOKS, &values(10), async |value| write(&folder, value)).await;
-    assert_eq!(story.strategy().await.0, "body");
+    story.settle(BOOKS, "body").await;
+    story.stays_true(BOOKS, 10, async |value| write(&folder, value).await).await;
+    story.settle(BOOKS, "body").await;
 }

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use crate::client::Client;
 use crate::origin::{Origin, python};
-use crate::story::{Story, is_checked, values};
+use crate::story::Story;
 
 fn start() -> Origin {
     let mut command = python("waitress-serve");
@@ -35,11 +35,10 @@ async fn a_django_view_is_checked_by_its_tag_and_never_stale() {
     let story = Story::before(start());
     let api = story.around();
     post(&api, "first").await;
-    let answer = story.read_until_checked("/notes/1").await;
+    let answer = story.settle("/notes/1", "conditional").await;
     assert!(answer.field("cache-status").is_some_and(|status| status.contains("fwd-status=304")), "{answer:?}");
-    story.write_and_read("/notes/1", &values(50), async |value| post(&api, value).await).await;
-    assert!(is_checked(&story.read("/notes/1").await));
-    assert_eq!(story.strategy().await.0, "conditional");
+    story.stays_true("/notes/1", 50, async |value| post(&api, value).await).await;
+    story.settle("/notes/1", "conditional").await;
 }
 
 fn md5_tag(body: &[u8]) -> String {

@@ -7,7 +7,7 @@ use sha1::{Digest, Sha1};
 
 use crate::client::Client;
 use crate::origin::{Origin, here, system};
-use crate::story::{Story, is_checked, values};
+use crate::story::Story;
 
 fn start() -> Origin {
     let folder = here().join("node");
@@ -38,10 +38,8 @@ async fn an_express_route_is_checked_by_its_recognised_tag_and_never_stale() {
     let story = Story::before(start());
     let api = story.around();
     put(&api, "first").await;
-    let answer = story.read_until_checked("/posts/1").await;
+    let answer = story.settle("/posts/1", "conditional").await;
     assert!(answer.field("cache-status").is_some_and(|status| status.contains("fwd-status=304")), "{answer:?}");
-    assert_eq!(story.strategy().await.0, "conditional");
-    story.write_and_read("/posts/1", &values(50), async |value| put(&api, value).await).await;
-    assert!(is_checked(&story.read("/posts/1").await));
-    assert_eq!(story.strategy().await.0, "conditional");
+    story.stays_true("/posts/1", 50, async |value| put(&api, value).await).await;
+    story.settle("/posts/1", "conditional").await;
 }

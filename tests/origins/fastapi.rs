@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 
 use crate::client::Client;
 use crate::origin::{Origin, python};
-use crate::story::{Story, is_checked, values};
+use crate::story::Story;
 
 fn start() -> Origin {
     let mut command = python("uvicorn");
@@ -34,8 +34,7 @@ async fn a_fastapi_route_is_checked_by_its_body_and_never_stale() {
     let story = Story::before(start());
     let api = story.around();
     put(&api, "green").await;
-    assert!(is_checked(&story.read_until_checked("/items/tea").await));
-    assert_eq!(story.strategy().await.0, "body");
-    story.write_and_read("/items/tea", &values(20), async |value| put(&api, value).await).await;
-    assert_eq!(story.strategy().await.0, "body");
+    story.settle("/items/tea", "body").await;
+    story.stays_true("/items/tea", 30, async |value| put(&api, value).await).await;
+    story.settle("/items/tea", "body").await;
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use http::{Method, StatusCode};
 
 use crate::origin::{Folder, Origin, system};
-use crate::story::{Story, is_checked, values};
+use crate::story::{Story, is_checked};
 
 async fn start(folder: &Folder) -> Origin {
     Origin::told_its_port("nginx", |port| {
@@ -59,7 +59,7 @@ async fn a_young_file_is_checked_by_its_body_so_that_no_rewrite_within_the_secon
     folder.write("page.txt", "value-none");
     story.read("/page.txt").await;
     let before = story.checks("body").await;
-    story.write_and_read("/page.txt", &values(50), async |value| drop(folder.write("page.txt", value))).await;
+    story.stays_true("/page.txt", 50, async |value| folder.replace("page.txt", value)).await;
     assert!(story.checks("body").await > before, "rewrites of a young file were not checked by the body");
 }
 
@@ -68,10 +68,9 @@ async fn a_file_older_than_a_second_is_checked_by_its_tag() {
     let folder = Folder::new("nginx");
     let story = Story::before(start(&folder).await);
     write_old(&folder, "page.txt", "value-none");
-    let answer = story.read_until_checked("/page.txt").await;
+    let answer = story.settle("/page.txt", "conditional").await;
     assert!(answer.field("cache-status").is_some_and(|status| status.contains("fwd-status=304")), "{answer:?}");
-    assert_eq!(story.strategy().await.0, "conditional");
     // A write of today changes the tag, and what is read from then on is young.
-    story.write_and_read("/page.txt", &values(5), async |value| drop(folder.write("page.txt", value))).await;
+    story.stays_true("/page.txt", 5, async |value| folder.replace("page.txt", value)).await;
     assert!(is_checked(&story.read("/page.txt").await));
 }

@@ -95,6 +95,12 @@ impl Folder {
         path
     }
 
+    /// Puts a new file in the place of `name`, so that nobody reads half of it.
+    pub(crate) fn replace(&self, name: &str, content: &str) {
+        let new = self.write(&format!("{name}.new"), content);
+        std::fs::rename(new, self.file(name)).expect("a file can take another's place");
+    }
+
     /// The folder's path.
     pub(crate) fn path(&self) -> &Path {
         &self.0

@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::origin::{Folder, Origin, python};
-use crate::story::{Story, values};
+use crate::story::Story;
 
 fn start(folder: &Folder) -> Origin {
     let mut command = python("python");
@@ -27,7 +27,7 @@ async fn files_with_only_a_date_are_checked_by_their_body_and_never_stale() {
     let folder = Folder::new("python");
     let story = Story::before(start(&folder));
     folder.write("page.txt", "value-none");
-    story.read_until_checked("/page.txt").await;
-    story.write_and_read("/page.txt", &values(50), async |value| drop(folder.write("page.txt", value))).await;
-    assert!(story.checks("body").await > 0.0);
+    story.settle("/page.txt", "body").await;
+    story.stays_true("/page.txt", 50, async |value| folder.replace("page.txt", value)).await;
+    story.settle("/page.txt", "body").await;
 }

@@ -4,12 +4,23 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::StatusCode;
 
 use crate::client::{Answer, Client};
 use crate::origin::Origin;
 use crate::process::Process;
+
+/// How many checked hits `auto` may need to find the strategy that it stays with: a failed try of each cheaper one.
+const SETTLED_WITHIN: u32 = 5;
+
+/// How many read while values are written and read.
+const READERS: usize = 4;
+
+/// Stands where the number of the last acknowledged write stands, when there will be no more.
+const THE_END: u32 = u32::MAX;
 
 /// A truehit in front of an origin. Both end with the value.
 pub(crate) struct Story {
@@ -44,18 +55,21 @@ impl Story {
         answer
     }
 
-    /// Reads `target` until a stored body has been served, and returns that answer. An origin is learned by asking, so
-    /// this may take a few reads; every one of them must have the same body.
-    pub(crate) async fn read_until_checked(&self, target: &str) -> Answer {
+    /// Reads `target` until a stored body has been served and `auto` is on `strategy`, and returns the last answer. An
+    /// origin is learned by asking it, so this takes a few reads; every one of them must have the same body.
+    pub(crate) async fn settle(&self, target: &str, strategy: &str) -> Answer {
         let first = self.read(target).await;
-        for _ in 0..5 {
+        for _ in 0..SETTLED_WITHIN {
             let answer = self.read(target).await;
             assert_eq!(answer.body, first.body, "nothing was written between two reads of {target}");
-            if is_checked(&answer) {
+            if is_checked(&answer) && self.strategy().await.as_deref() == Some(strategy) {
                 return answer;
             }
         }
-        panic!("{target} was never served from the store; metrics:\n{}", self.metrics().await);
+        panic!(
+            "{target} was not checked by {strategy} after {SETTLED_WITHIN} hits; metrics:\n{}",
+            self.metrics().await
+        );
     }
 
     /// How many checks truehit has made with `strategy`.
@@ -63,28 +77,32 @@ impl Story {
         sum(&self.metrics().await, "truehit_checks_total", &format!("strategy=\"{strategy}\""))
     }
 
-    /// The strategy that `auto` is on, and why, as the metric says it.
-    pub(crate) async fn strategy(&self) -> (String, String) {
+    /// The strategy that `auto` is on, as the metric says it.
+    pub(crate) async fn strategy(&self) -> Option<String> {
         let metrics = self.metrics().await;
-        metrics
-            .lines()
-            .filter(|line| line.starts_with("truehit_check_strategy_info{") && line.contains("route=\"default\""))
-            .filter(|line| line.ends_with(" 1"))
-            .find_map(|line| Some((label(line, "strategy")?, label(line, "reason")?)))
-            .unwrap_or_else(|| panic!("no truehit_check_strategy_info for the default route; metrics:\n{metrics}"))
+        let series = metrics.lines().filter(|line| line.starts_with("truehit_check_strategy_info{"));
+        let mut current = series.filter(|line| line.contains("route=\"default\"") && line.ends_with(" 1"));
+        let line = current.next()?;
+        assert_eq!(current.next(), None, "two strategies at once:\n{metrics}");
+        label(line, "strategy")
     }
 
-    /// Writes around truehit with `write`, then reads: fails at the first read that does not contain what was written.
-    pub(crate) async fn write_and_read(&self, target: &str, values: &[String], write: impl AsyncFn(&str)) {
-        for value in values {
-            write(value).await;
-            let answer = self.read(target).await;
-            assert!(
-                answer.text().contains(value.as_str()),
-                "{value:?} was written, and then {:?} was read ({:?})",
-                answer.text(),
-                answer.field("cache-status"),
-            );
+    /// Writes around truehit `writes` times, reads after each, and has others read all the while. A value must be there
+    /// in every read that began after its write had been acknowledged.
+    pub(crate) async fn stays_true(&self, target: &'static str, writes: u32, write: impl AsyncFn(&str)) {
+        write(&value(0)).await;
+        let acknowledged = Arc::new(AtomicU32::new(0));
+        let others: Vec<_> = (0..READERS)
+            .map(|_| tokio::spawn(keep_reading(self.reader.clone(), target, acknowledged.clone())))
+            .collect();
+        for number in 1..=writes {
+            write(&value(number)).await;
+            acknowledged.store(number, Ordering::SeqCst);
+            must_have(&self.read(target).await, number);
+        }
+        acknowledged.store(THE_END, Ordering::SeqCst);
+        for other in others {
+            assert!(other.await.expect("no reader met an old value") > 0, "a reader read nothing");
         }
     }
 
@@ -98,9 +116,35 @@ pub(crate) fn is_checked(answer: &Answer) -> bool {
     answer.field("cache-status").is_some_and(|status| status.contains("detail=checked"))
 }
 
-/// Values of equal length that all differ, as many as `count`.
-pub(crate) fn values(count: u32) -> Vec<String> {
-    (0..count).map(|number| format!("value-{number:04}")).collect()
+/// Reads until the story's end; says how often.
+async fn keep_reading(reader: Client, target: &str, acknowledged: Arc<AtomicU32>) -> u32 {
+    let mut reads = 0;
+    loop {
+        let written = acknowledged.load(Ordering::SeqCst);
+        if written == THE_END {
+            return reads;
+        }
+        must_have(&reader.get(target).await, written);
+        reads += 1;
+    }
+}
+
+/// A value for each number, all of one length.
+fn value(number: u32) -> String {
+    format!("value-{number:04}")
+}
+
+/// Fails unless the answer has the value of that number or of a later one.
+fn must_have(answer: &Answer, number: u32) {
+    let text = answer.text();
+    let found = text.split_once("value-").and_then(|(_, rest)| rest.get(..4)?.parse::<u32>().ok());
+    assert!(
+        found.is_some_and(|found| found >= number),
+        "{} was written, and then {text:?} was read ({}, {:?})",
+        value(number),
+        answer.status,
+        answer.field("cache-status"),
+    );
 }
 
 /// The binary under test, or another build of it that `TRUEHIT_BIN` names: a release build, say.

@@ -9,15 +9,16 @@ use truehit::origin::OriginError;
 use crate::house::House;
 use crate::script::{Script, ok, status};
 
+/// Starts a GET.
+fn reader(house: &House<Script>) -> tokio::task::JoinHandle<crate::house::Reply> {
+    let house = house.clone();
+    tokio::spawn(async move { house.get("/a").await })
+}
+
 /// A moment later, starts `count` GETs and lets each run until it waits.
 async fn readers(house: &House<Script>, count: usize) -> Vec<tokio::task::JoinHandle<crate::house::Reply>> {
     tokio::time::advance(Duration::from_millis(1)).await;
-    let readers = (0..count)
-        .map(|_| {
-            let house = house.clone();
-            tokio::spawn(async move { house.get("/a").await })
-        })
-        .collect();
+    let readers = (0..count).map(|_| reader(house)).collect();
     settle().await;
     readers
 }
@@ -32,10 +33,7 @@ async fn a_cold_herd_makes_one_fetch() {
     let origin = Script::new();
     let mut gate = origin.holds("GET /a", ok("one").etag("\"1\""));
     let house = House::new(origin.clone());
-    let leader = tokio::spawn({
-        let house = house.clone();
-        async move { house.get("/a").await }
-    });
+    let leader = reader(&house);
     gate.reached().await;
     // These arrive while the exchange runs: its answer may be older than they are, so they ask together, after it.
     origin.expects("GET /a", status(304).etag("\"1\""));
@@ -62,10 +60,7 @@ async fn a_read_that_follows_a_write_never_rides_on_an_older_check() {
     house.get("/a").await;
     // The origin evaluates this check before the write, and answers after it.
     let mut gate = origin.holds("GET /a", status(304).etag("\"1\""));
-    let early = tokio::spawn({
-        let house = house.clone();
-        async move { house.get("/a").await }
-    });
+    let early = reader(&house);
     gate.reached().await;
     // Now the write is acknowledged, around the proxy; whoever reads from here on must see it.
     origin.expects("GET /a", ok("new").etag("\"2\""));
@@ -83,10 +78,7 @@ async fn followers_survive_a_leader_that_leaves() {
     let origin = Script::new();
     let mut gate = origin.holds("GET /a", ok("one").etag("\"1\""));
     let house = House::new(origin.clone());
-    let leader = tokio::spawn({
-        let house = house.clone();
-        async move { house.get("/a").await }
-    });
+    let leader = reader(&house);
     gate.reached().await;
     origin.expects("GET /a", status(304).etag("\"1\""));
     let followers = readers(&house, 2).await;
@@ -106,10 +98,7 @@ async fn what_may_not_be_shared_goes_to_the_one_that_asked_and_holds_nobody_up()
     let private = |content: &str| ok(content).with("cache-control", "private");
     let mut gate = origin.holds("GET /a", private("first"));
     let house = House::new(origin.clone());
-    let leader = tokio::spawn({
-        let house = house.clone();
-        async move { house.get("/a").await }
-    });
+    let leader = reader(&house);
     gate.reached().await;
     let followers = readers(&house, 2).await;
     origin.expects("GET /a", private("second")).expects("GET /a", private("third"));
@@ -162,10 +151,7 @@ async fn a_failed_exchange_fails_its_batch_and_no_other() {
     let origin = Script::new();
     let mut gate = origin.holds("GET /a", ok("one").etag("\"1\""));
     let house = House::new(origin.clone());
-    let leader = tokio::spawn({
-        let house = house.clone();
-        async move { house.get("/a").await }
-    });
+    let leader = reader(&house);
     gate.reached().await;
     origin.fails("GET /a", OriginError::ConnectionRefused);
     let batch = readers(&house, 3).await;
@@ -187,17 +173,11 @@ async fn a_reader_joins_a_body_on_its_way_in_once_a_check_confirms_it() {
     let (answer, pieces) = ok("").etag("\"1\"").streamed();
     origin.expects("GET /a", answer);
     let house = House::new(origin.clone());
-    let first = tokio::spawn({
-        let house = house.clone();
-        async move { house.get("/a").await }
-    });
+    let first = reader(&house);
     settle().await;
     pieces.send(Ok(http_body::Frame::data("one ".into()))).unwrap();
     origin.expects_with("GET /a", &[("if-none-match", Some("\"1\""))], status(304).etag("\"1\""));
-    let second = tokio::spawn({
-        let house = house.clone();
-        async move { house.get("/a").await }
-    });
+    let second = reader(&house);
     settle().await;
     pieces.send(Ok(http_body::Frame::data("two".into()))).unwrap();
     drop(pieces);

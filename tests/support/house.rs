@@ -25,11 +25,14 @@ pub struct House<O: Origin> {
     pub proxy: Arc<Proxy<O>>,
     /// What it counts.
     pub metrics: Arc<Metrics>,
+    /// What it stores, and what is under way in it.
+    pub shared: Arc<Shared<O>>,
 }
 
 impl<O: Origin> Clone for House<O> {
     fn clone(&self) -> Self {
-        Self { proxy: Arc::clone(&self.proxy), metrics: Arc::clone(&self.metrics) }
+        let Self { proxy, metrics, shared } = self;
+        Self { proxy: Arc::clone(proxy), metrics: Arc::clone(metrics), shared: Arc::clone(shared) }
     }
 }
 
@@ -88,9 +91,10 @@ impl<O: Origin> House<O> {
         let clock = Clock::fixed(SystemTime::UNIX_EPOCH + NEW_YEAR);
         let metrics = Metrics::new("test", "");
         let (access_log, _guard) = AccessLog::to(std::io::sink(), 1, false);
-        let shared = Arc::new(Shared::new(&config, Drain::default(), clock));
-        let proxy = Proxy::new(origin, Arc::new(config), shared, &metrics, &Arc::new(access_log), clock).unwrap();
-        Self { proxy: Arc::new(proxy), metrics }
+        let shared = Arc::new(Shared::new(&config, Drain::default(), &metrics, clock));
+        let access_log = Arc::new(access_log);
+        let proxy = Proxy::new(origin, Arc::new(config), Arc::clone(&shared), &metrics, &access_log, clock).unwrap();
+        Self { proxy: Arc::new(proxy), metrics, shared }
     }
 
     /// Sends a GET and reads all of the reply.

@@ -69,3 +69,24 @@ async fn a_stream_that_passes_may_be_silent() {
     let requests = async { text(soon(origin.send(Purpose::Pass, get("/"))).await.unwrap()).await };
     assert_eq!(tokio::join!(script, requests).1.unwrap(), "shortlater");
 }
+
+#[tokio::test]
+async fn a_long_upload_is_no_slow_answer() {
+    use bytes::Bytes;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    let server = RawOrigin::start().await;
+    let origin = client(&config::Origin { response_timeout: SHORT * 3, ..settings(place(server.address)) });
+    let pieces = futures_util::stream::unfold(0, |sent| async move {
+        tokio::time::sleep(SHORT).await;
+        (sent < 6).then(|| (Ok(Frame::data(Bytes::from("piece"))), sent + 1))
+    });
+    let request = post("").map(|_| RequestBody::Stream(StreamBody::new(pieces).boxed_unsync()));
+    let script = async {
+        let mut connection = server.accept().await;
+        connection.until(b"\r\n0\r\n\r\n").await;
+        connection.write(raw::ok("received")).await;
+    };
+    let requests = async { text(soon(origin.send(Purpose::Pass, request)).await.unwrap()).await };
+    assert_eq!(tokio::join!(script, requests).1.unwrap(), "received");
+}

@@ -142,6 +142,21 @@ async fn late_bytes_after_a_head_do_not_become_the_next_answer() {
     assert_eq!(desyncs(&origin), 1);
 }
 
+/// D1, D4: the body comes together with the head that forbids it.
+#[tokio::test]
+async fn a_body_where_none_may_be_costs_the_connection() {
+    let server = RawOrigin::start().await;
+    let origin = to(server.address);
+    let script = async {
+        let mut unsound = server.accept().await;
+        unsound.answer(ok("poison")).await;
+        unsound.closed().await;
+    };
+    let requests = async { text(check(&origin, head("/")).await.unwrap()).await };
+    assert_eq!(tokio::join!(script, requests).1.unwrap(), "");
+    assert_eq!(desyncs(&origin), 1);
+}
+
 #[tokio::test]
 async fn stray_bytes_empty_the_pool() {
     let server = RawOrigin::start().await;

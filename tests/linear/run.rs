@@ -1,0 +1,208 @@
+//! A run: readers through the real proxy, writers around it, and the history they leave.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use tokio::time::{sleep, timeout};
+use truehit::rules::policy::Verify;
+use truehit::server::Peer;
+
+use crate::history::{History, Read};
+use crate::house::House;
+use crate::register::{Dice, Kind, Manners, Register, content};
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub kind: Kind,
+    pub keys: usize,
+    /// The policy.
+    pub overlap: usize,
+    pub verify: Verify,
+    /// How many reads in all, by how many readers.
+    pub reads: usize,
+    pub readers: usize,
+    pub writers: usize,
+    /// The longest pause of a writer between its writes.
+    pub writer_pause_ms: u64,
+    /// Of a thousand requests to the origin, how many fail.
+    pub failing: u64,
+    /// Of a thousand readers, how many leave before they have read everything.
+    pub leaving: u64,
+    pub seed: u64,
+}
+
+/// What came of it.
+pub struct Outcome {
+    pub history: History,
+    pub register: Register,
+    pub house: House<Register>,
+    /// Reads that got an error for an answer.
+    pub failed: usize,
+    /// Reads whose reader left.
+    pub left: usize,
+    /// S4: replies that contradict themselves.
+    pub torn: Vec<String>,
+    /// Replies that were shared with others.
+    pub collapsed: usize,
+}
+
+/// The longest wait at the origin before anything takes effect, and again after it.
+const WAIT_MS: u64 = 20;
+
+/// A seed to run with instead of the usual one: `LINEAR_SEED=7 cargo test --test linear`.
+pub fn seed() -> u64 {
+    std::env::var("LINEAR_SEED").map_or(1, |seed| seed.parse().expect("LINEAR_SEED is a number"))
+}
+
+/// Runs a plan to its end. Call it on paused time and one thread: then a seed repeats a run.
+pub async fn run(plan: Plan) -> Outcome {
+    let manners = Manners { kind: plan.kind, keys: plan.keys, wait_ms: WAIT_MS, failing: plan.failing };
+    let register = Register::new(manners, plan.seed);
+    let house = House::with(register.clone(), |policy| {
+        policy.verify = plan.verify;
+        policy.collapse.overlap = plan.overlap;
+    });
+    let done = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..plan.writers)
+        .map(|writer| tokio::spawn(write_on(plan, writer, register.clone(), Arc::clone(&done))))
+        .collect();
+    let readers: Vec<_> =
+        (0..plan.readers).map(|at| tokio::spawn(Reader::new(plan, at, &house, &register).read_on())).collect();
+    let (mut reads, mut failed, mut left, mut torn) = (Vec::new(), 0, 0, Vec::new());
+    let mut collapsed = 0;
+    for reader in readers {
+        let reader = reader.await.unwrap();
+        reads.extend(reader.reads);
+        failed += reader.failed;
+        left += reader.left;
+        torn.extend(reader.torn);
+        collapsed += reader.collapsed;
+    }
+    done.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let history = History { reads, writes: register.writes(), exchanges: register.exchanges() };
+    Outcome { history, register, house, failed, left, torn, collapsed }
+}
+
+async fn write_on(plan: Plan, writer: usize, register: Register, done: Arc<AtomicBool>) {
+    let mut dice = Dice::new(plan.seed ^ (0xb00c << 32) ^ writer as u64);
+    while !done.load(Ordering::Relaxed) {
+        sleep(dice.wait(plan.writer_pause_ms)).await;
+        register.write(pick(&mut dice, plan.keys)).await;
+    }
+}
+
+fn pick(dice: &mut Dice, keys: usize) -> usize {
+    usize::try_from(dice.below(keys as u64)).unwrap()
+}
+
+struct Reader {
+    plan: Plan,
+    at: usize,
+    house: House<Register>,
+    register: Register,
+    dice: Dice,
+    /// The latest tag of each key, and the version that each tag has stood for.
+    tags: HashMap<usize, String>,
+    versions: HashMap<(usize, String), u64>,
+    reads: Vec<Read>,
+    failed: usize,
+    left: usize,
+    torn: Vec<String>,
+    collapsed: usize,
+}
+
+impl Reader {
+    fn new(plan: Plan, at: usize, house: &House<Register>, register: &Register) -> Self {
+        Self {
+            plan,
+            at,
+            house: house.clone(),
+            register: register.clone(),
+            dice: Dice::new(plan.seed ^ (0x4ead << 32) ^ at as u64),
+            tags: HashMap::new(),
+            versions: HashMap::new(),
+            reads: Vec::new(),
+            failed: 0,
+            left: 0,
+            torn: Vec::new(),
+            collapsed: 0,
+        }
+    }
+
+    async fn read_on(mut self) -> Self {
+        for _ in 0..self.plan.reads / self.plan.readers {
+            // Half of the reads follow the last one at once.
+            let think = if self.dice.below(2) == 0 { Duration::ZERO } else { self.dice.wait(2 * WAIT_MS) };
+            sleep(think).await;
+            let leaves = self.dice.below(1000) < self.plan.leaving;
+            let patience = if leaves { self.dice.wait(3 * WAIT_MS) } else { Duration::MAX };
+            if timeout(patience, self.read()).await.is_err() {
+                self.left += 1;
+            }
+        }
+        self
+    }
+
+    async fn read(&mut self) {
+        let key = pick(&mut self.dice, self.plan.keys);
+        let mut request = Request::get(format!("/k/{key}")).header(header::HOST, "api.test");
+        // Some clients have a copy of their own.
+        let own = self.tags.get(&key).filter(|_| self.dice.below(4) == 0);
+        if let Some(tag) = own {
+            request = request.header(header::IF_NONE_MATCH, tag);
+        }
+        let own = own.cloned();
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false };
+        let sent = self.register.stamp();
+        let response = Arc::clone(&self.house.proxy).handle(request, peer).await;
+        let answered = self.register.stamp();
+        let (head, body) = response.into_parts();
+        let content = body.collect().await.map(http_body_util::Collected::to_bytes);
+        let text = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        self.collapsed += usize::from(text("cache-status").is_some_and(|status| status.contains("; collapsed")));
+        let tag = text("etag");
+        let version = match (head.status, content) {
+            (StatusCode::OK, Ok(bytes)) => self.version_in(key, tag, &bytes),
+            // Whose tag, if not the one that was asked about?
+            (StatusCode::NOT_MODIFIED, Ok(_)) if tag == own => own
+                .and_then(|tag| self.versions.get(&(key, tag)).copied())
+                .ok_or_else(|| "304 to a tag never seen".to_owned()),
+            (StatusCode::BAD_GATEWAY, _) => {
+                self.failed += 1;
+                return;
+            }
+            (status, content) => Err(format!("{status} with {tag:?} and {content:?}")),
+        };
+        match version {
+            Ok(version) => self.reads.push(Read { reader: self.at, key, version, sent, answered }),
+            Err(contradiction) => self.torn.push(contradiction),
+        }
+    }
+
+    /// S4: the content is one version of this key, whole, and a tag always stands for one version.
+    fn version_in(&mut self, key: usize, tag: Option<String>, bytes: &Bytes) -> Result<u64, String> {
+        let text = String::from_utf8_lossy(bytes);
+        let version = text.split(' ').nth(3).and_then(|version| version.parse().ok());
+        let version = version.filter(|version| content(key, *version) == *bytes);
+        let version = version.ok_or_else(|| format!("foreign or torn, for key {key}: {text}"))?;
+        if let Some(tag) = tag {
+            let before = *self.versions.entry((key, tag.clone())).or_insert(version);
+            if before != version {
+                return Err(format!("{tag} was version {before} of key {key}, and now is {version}"));
+            }
+            self.tags.insert(key, tag);
+        }
+        Ok(version)
+    }
+}

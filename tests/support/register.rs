@@ -1,0 +1,275 @@
+//! An origin that is a set of registers: each key holds a version, and every content says which.
+//!
+//! Writers go around the proxy, straight to the register. A request and a write each take effect at one instant between
+//! two waits of random length, and all of it is logged, so that afterwards a history of reads can be held against what
+//! was true when. Time is tokio's, paused, so waits cost nothing; order is told by a counter, since many things happen
+//! at one instant of a paused clock. The wait before an exchange takes effect is never zero: on such a clock an exchange
+//! could otherwise begin, take effect and be overtaken by a write, and a read be sent, all at one instant.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use sha1::{Digest, Sha1};
+use tokio::time::{Instant, Sleep, sleep};
+use truehit::origin::{Origin, OriginError, Purpose, RequestBody};
+
+use crate::history::{Exchange, Stamp, Written};
+
+/// What a register's answers carry, and which questions it understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A strong entity tag that is the version; conditional requests.
+    Strong,
+    /// No validator, and 405 to HEAD, like FastAPI: only bytes can tell.
+    Bare,
+    /// A weak entity tag that is a digest of the content, like Express; conditional requests.
+    Express,
+    /// A strong entity tag, and deaf to conditions: HEAD must tell.
+    HeadOnly,
+}
+
+/// How a register behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Manners {
+    /// What it supports.
+    pub kind: Kind,
+    /// How many keys it has.
+    pub keys: usize,
+    /// The longest wait, in milliseconds, before something takes effect, and again before its answer goes out.
+    pub wait_ms: u64,
+    /// Of a thousand requests, how many fail.
+    pub failing: u64,
+}
+
+/// The register; clones are the same one.
+#[derive(Clone)]
+pub struct Register(Arc<Inner>);
+
+struct Inner {
+    manners: Manners,
+    start: Instant,
+    ticks: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    dice: Dice,
+    versions: Vec<u64>,
+    writes: Vec<Written>,
+    exchanges: Vec<Exchange>,
+    answers: BTreeMap<(String, u16), usize>,
+}
+
+/// A small seeded generator (SplitMix64): the same seed, the same run.
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `bound`, which is not 0.
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    /// A time from 0 to `longest_ms`.
+    pub const fn wait(&mut self, longest_ms: u64) -> Duration {
+        Duration::from_millis(self.below(longest_ms + 1))
+    }
+}
+
+/// The content of a version: the same few words over and over, so that a torn or foreign content shows.
+pub fn content(key: usize, version: u64) -> Bytes {
+    let mut text = String::new();
+    for line in 0..6 {
+        writeln!(text, "key {key} version {version:08} line {line}").unwrap();
+    }
+    Bytes::from(text)
+}
+
+impl Register {
+    /// All keys at version 0.
+    pub fn new(manners: Manners, seed: u64) -> Self {
+        let state = State {
+            dice: Dice::new(seed),
+            versions: vec![0; manners.keys],
+            writes: Vec::new(),
+            exchanges: Vec::new(),
+            answers: BTreeMap::new(),
+        };
+        let (start, ticks, state) = (Instant::now(), AtomicU64::new(0), Mutex::new(state));
+        Self(Arc::new(Inner { manners, start, ticks, state }))
+    }
+
+    /// Now.
+    pub fn stamp(&self) -> Stamp {
+        Stamp { tick: self.0.ticks.fetch_add(1, Ordering::Relaxed), at: self.0.start.elapsed() }
+    }
+
+    /// Writes the next version of a key, around the proxy, and waits for the acknowledgement. Writes are quicker than
+    /// answers, so that many an answer is out of date as it arrives.
+    pub async fn write(&self, key: usize) {
+        let began = self.stamp();
+        sleep(self.draw(|dice, manners| dice.wait(manners.wait_ms / 4))).await;
+        let (version, rest) = self.locked(|state| {
+            state.versions[key] += 1;
+            (state.versions[key], state.dice.wait(self.0.manners.wait_ms / 4))
+        });
+        sleep(rest).await;
+        let ended = self.stamp();
+        self.locked(|state| state.writes.push(Written { key, version, began, ended }));
+    }
+
+    /// Every write that was acknowledged.
+    pub fn writes(&self) -> Vec<Written> {
+        self.locked(|state| state.writes.clone())
+    }
+
+    /// Every request that took effect.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.locked(|state| state.exchanges.clone())
+    }
+
+    /// How many answers there were, by method and status.
+    pub fn answers(&self) -> BTreeMap<(String, u16), usize> {
+        self.locked(|state| state.answers.clone())
+    }
+
+    fn locked<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.0.state.lock().unwrap())
+    }
+
+    fn draw<T>(&self, draw: impl FnOnce(&mut Dice, &Manners) -> T) -> T {
+        self.locked(|state| draw(&mut state.dice, &self.0.manners))
+    }
+
+    /// The instant at which a request takes effect.
+    fn evaluate(&self, request: &Request<RequestBody>, received: Stamp) -> Response<PacedBody> {
+        let path = request.uri().path();
+        let key: usize = path.strip_prefix("/k/").and_then(|key| key.parse().ok()).expect("a path of the test");
+        let evaluated = self.stamp();
+        let manners = self.0.manners;
+        let (version, pieces) = self.locked(|state| {
+            let version = state.versions[key];
+            state.exchanges.push(Exchange { key, version, received, evaluated });
+            (version, (0..state.dice.below(3)).map(|_| state.dice.wait(manners.wait_ms)).collect())
+        });
+        let content = content(key, version);
+        let tag = match manners.kind {
+            Kind::Strong | Kind::HeadOnly => Some(format!("\"v{version}\"")),
+            Kind::Bare => None,
+            Kind::Express => {
+                Some(format!("W/\"{:x}-{}\"", content.len(), STANDARD_NO_PAD.encode(Sha1::digest(&content))))
+            }
+        };
+        let unchanged = manners.kind != Kind::HeadOnly
+            && tag.as_ref().is_some_and(|tag| names(request.headers().get(header::IF_NONE_MATCH), tag));
+        let (status, body) = match *request.method() {
+            Method::HEAD if manners.kind == Kind::Bare => (StatusCode::METHOD_NOT_ALLOWED, PacedBody::empty()),
+            _ if unchanged => (StatusCode::NOT_MODIFIED, PacedBody::empty()),
+            Method::HEAD => (StatusCode::OK, PacedBody::empty()),
+            _ => (StatusCode::OK, PacedBody::new(&content, pieces)),
+        };
+        let mut fields = HeaderMap::new();
+        if let Some(tag) = tag {
+            fields.insert(header::ETAG, HeaderValue::try_from(tag).unwrap());
+        }
+        if status == StatusCode::OK {
+            fields.insert(header::CONTENT_LENGTH, content.len().into());
+        }
+        self.locked(|state| {
+            *state.answers.entry((request.method().to_string(), status.as_u16())).or_default() += 1;
+        });
+        let mut response = Response::new(body);
+        (*response.status_mut(), *response.headers_mut()) = (status, fields);
+        response
+    }
+}
+
+/// Whether an `If-None-Match` (which may list several) names the tag.
+fn names(condition: Option<&HeaderValue>, tag: &str) -> bool {
+    let bare = tag.trim_start_matches("W/");
+    condition
+        .and_then(|list| list.to_str().ok())
+        .is_some_and(|list| list.split(',').any(|one| one.trim().trim_start_matches("W/") == bare))
+}
+
+impl Origin for Register {
+    type Body = PacedBody;
+
+    async fn send(&self, _purpose: Purpose, request: Request<RequestBody>) -> Result<Response<PacedBody>, OriginError> {
+        let received = self.stamp();
+        let (before, after, fate) = self.draw(|dice, manners| {
+            let before = Duration::from_millis(1) + dice.wait(manners.wait_ms - 1);
+            let fate = if dice.below(1000) < manners.failing { dice.below(2) } else { 2 };
+            (before, dice.wait(manners.wait_ms), fate)
+        });
+        let broken = || OriginError::ConnectionTerminated("the register was told to fail".to_owned());
+        sleep(before).await;
+        if fate == 0 {
+            return Err(broken());
+        }
+        let response = self.evaluate(&request, received);
+        sleep(after).await;
+        if fate == 1 { Err(broken()) } else { Ok(response) }
+    }
+}
+
+/// Content in pieces, with waits between them.
+pub struct PacedBody {
+    pieces: VecDeque<(Duration, Bytes)>,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl PacedBody {
+    const fn empty() -> Self {
+        Self { pieces: VecDeque::new(), pause: None }
+    }
+
+    /// `content`, the first piece at once, and another after each of `pauses`.
+    fn new(content: &Bytes, pauses: Vec<Duration>) -> Self {
+        let size = content.len().div_ceil(pauses.len() + 1);
+        let pauses = std::iter::once(Duration::ZERO).chain(pauses);
+        let pieces = pauses.zip(content.chunks(size)).map(|(pause, piece)| (pause, content.slice_ref(piece)));
+        Self { pieces: pieces.collect(), pause: None }
+    }
+}
+
+impl Body for PacedBody {
+    type Data = Bytes;
+    type Error = OriginError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, OriginError>>> {
+        let this = self.get_mut();
+        let Some((wait, _)) = this.pieces.front() else { return Poll::Ready(None) };
+        if !wait.is_zero() {
+            ready!(this.pause.get_or_insert_with(|| Box::pin(sleep(*wait))).as_mut().poll(cx));
+            this.pause = None;
+        }
+        Poll::Ready(this.pieces.pop_front().map(|(_, piece)| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.pieces.iter().map(|(_, piece)| piece.len() as u64).sum())
+    }
+}
