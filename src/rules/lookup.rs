@@ -140,7 +140,7 @@ mod tests {
         let (de, en) = (stored().etag("\"de\"").varying("accept-language", "de"), stored().etag("\"en\""));
         let en = en.varying("accept-language", "en");
         check("nothing", &[], "absent");
-        check("what it selects (RFC 9111 §4.1)", &[de.clone(), en.clone()], "\"de\"");
+        check("what it selects (RFC 9111 §4.1)", &[de, en.clone()], "\"de\"");
         check("nothing for its selecting fields", std::slice::from_ref(&en), "mismatch of 1");
         check("nothing selects an asterisk", &[stored().etag("\"1\"").with("vary", "*")], "mismatch of 1");
         check("without Vary, anything", &[stored().etag("\"1\"")], "\"1\"");
@@ -161,7 +161,9 @@ mod tests {
             let lookup = Lookup::VaryMismatch(Arc::new(all));
             let tags: Vec<_> = lookup
                 .variants()
-                .map(|one| one.head().tag.as_ref().map_or("none".into(), |tag| String::from_utf8_lossy(tag.opaque())))
+                .map(|one| {
+                    one.head().tag.as_ref().map_or_else(|| "none".into(), |tag| String::from_utf8_lossy(tag.opaque()))
+                })
                 .map(std::borrow::Cow::into_owned)
                 .collect();
             assert_eq!(tags, expected, "{sentence}");

@@ -96,3 +96,39 @@ fn every_file_says_what_it_is_for_and_is_read_over_one_coffee() {
         assert!(lines <= 500, "src/{file} has {lines} lines");
     }
 }
+
+/// The variants of an enum, as its source declares them.
+fn variants(file: &str, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).unwrap();
+    let declared = text.split(&format!("pub enum {name} {{")).nth(1).unwrap().split("\n}").next().unwrap();
+    let lines = declared.lines().filter_map(|line| line.strip_prefix("    "));
+    let mut variants: Vec<_> = lines
+        .filter(|line| line.starts_with(char::is_uppercase))
+        .map(|line| line.split(|end: char| !end.is_alphanumeric()).next().unwrap().to_owned())
+        .collect();
+    variants.sort();
+    variants
+}
+
+/// The labels of the edges that leave `node` in the diagram of ARCHITECTURE.md.
+fn edges(node: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let diagram = text.split("```mermaid").nth(1).unwrap().split("```").next().unwrap().to_owned();
+    let leaving = format!("{node} -- ");
+    let labels = diagram.lines().filter_map(|line| line.trim().strip_prefix(&leaving)?.split(" --> ").next());
+    let mut labels: Vec<_> =
+        labels.flat_map(|label| label.trim_matches('"').split(", ")).map(ToOwned::to_owned).collect();
+    labels.sort();
+    labels
+}
+
+#[test]
+fn the_diagram_has_an_edge_for_every_answer_to_every_question() {
+    for (node, file, name) in [
+        ("decide", "rules/decide.rs", "Decision"),
+        ("question", "rules/question.rs", "Question"),
+        ("judge", "rules/judge.rs", "Verdict"),
+    ] {
+        assert_eq!(edges(node), variants(file, name), "{name} and what leaves `{node}` in ARCHITECTURE.md");
+    }
+}
