@@ -35,7 +35,7 @@ impl<O: Origin> Proxy<O> {
             Err(error) => return failed(errand, error),
         };
         let (answer, body) = response.into_parts();
-        let mut verdict = judge::conditional(&check.candidates, &answer, &errand.policy, exchange);
+        let mut verdict = judge::conditional(&check.candidates, check.selected, &answer, &errand.policy, exchange);
         let strict = errand.policy.verify != Verify::WhenStale;
         let bare = answer.status == StatusCode::NOT_MODIFIED && !answer.headers.contains_key(header::ETAG);
         if let Verdict::Same(_) = verdict {
@@ -207,7 +207,7 @@ impl<O: Origin> Proxy<O> {
             Ok((response, _)) if response.status() == StatusCode::NOT_MODIFIED => {
                 let repeated = EntityTag::of(response.headers()).is_some_and(|tag| filled.tag() == Some(&tag));
                 if repeated && !response.headers().contains_key(header::AGE) {
-                    (Found::Filled(Arc::new(filled.confirmed(errand.standing.confirmed))), CheckResult::Same)
+                    (Found::Filled(Arc::new(filled.confirmed(errand.standing))), CheckResult::Same)
                 } else {
                     self.watch.metrics.unproven(Unproven::Filling);
                     (self.fetch(errand, why).await, CheckResult::Unproven)

@@ -109,13 +109,14 @@ impl<O: Origin> Proxy<O> {
             stored: lookup.found().cloned(),
             vary: lookup.vary(),
         };
-        let question = self.learned(policy, |learned| {
+        let (question, distrusted) = self.learned(policy, |learned| {
             learned.forget_if_old(began, self.config.cache.relearn_after);
-            question::choose(ask, &lookup, policy, learned)
+            (question::choose(ask, &lookup, policy, learned), learned.distrusted)
         });
+        let filling = || self.shared.fillings.get(&ask.key).filter(|filled| !distrusted && filled.selected_by(ask));
         match question {
             Question::Check(check) => self.check(errand, check).await,
-            Question::Whole(why) => match self.shared.fillings.get(&ask.key).filter(|filled| filled.selected_by(ask)) {
+            Question::Whole(why) => match filling() {
                 Some(filled) => self.check_filling(errand, filled, why).await,
                 None => Answer { found: self.fetch(errand, why).await, check: None },
             },

@@ -15,6 +15,7 @@ mod target;
 mod visit;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -29,7 +30,7 @@ use crate::metrics::{EvictionCause, Metrics};
 use crate::origin::{BoxError, Origin};
 use crate::routes::Routes;
 use crate::rules::ask::{self, Ask};
-use crate::rules::decide::{Decision, decide, excused_on_error};
+use crate::rules::decide::{Decision, decide, excused, excused_on_error};
 use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Learned;
 use crate::rules::lookup::Lookup;
@@ -212,7 +213,9 @@ impl<O: Origin> Proxy<O> {
                 return self.usable(ask, policy, &answer, true).unwrap_or(Reply::Refused(Refusal::WaitedOut));
             }
             flights += 1;
-            match self.ride(key, ask, policy).await {
+            // A second try is seated with what begins after the request arrived: that it can use.
+            let lease = if flights > 1 || ask.demands_validation() { Duration::ZERO } else { policy.verify.lease() };
+            match self.ride(key, ask, policy, lease).await {
                 Err(refusal) => return Reply::Refused(refusal),
                 Ok(None) => {}
                 Ok(Some((answer, starter))) => match self.usable(ask, policy, &answer, starter) {
@@ -230,10 +233,10 @@ impl<O: Origin> Proxy<O> {
         key: ExchangeKey,
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
+        lease: Duration,
     ) -> Result<Option<(Arc<Answer<O::Body>>, bool)>, Refusal> {
         let (proxy, asker, rules) = (Arc::clone(self), Arc::clone(ask), Arc::clone(policy));
         let start = |began: Began| async move { proxy.exchange(&asker, &rules, began.at).await };
-        let lease = policy.verify.lease();
         let member =
             self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start).map_err(|_| Refusal::Waiters)?;
         match tokio::time::timeout(self.config.limits.wait_max, member.landed()).await {
@@ -251,9 +254,9 @@ impl<O: Origin> Proxy<O> {
         answer: &Answer<O::Body>,
         starter: bool,
     ) -> Option<Reply<O::Body>> {
-        let excused = |stored: &Option<Arc<StoredResponse>>| {
-            let epoch = self.shared.store.epoch(&ask.key);
-            excused_on_error(ask, stored.as_ref()?, policy, epoch, self.clock.now()).map(Served::Excused)
+        let (epoch, now) = (self.shared.store.epoch(&ask.key), self.clock.now());
+        let stale = |stored: &Option<Arc<StoredResponse>>| {
+            excused_on_error(ask, stored.as_ref()?, policy, epoch, now).map(Served::Excused)
         };
         let ride = Ride { check: answer.check, collapsed: !starter };
         match &answer.found {
@@ -263,23 +266,25 @@ impl<O: Origin> Proxy<O> {
                 if !starter && !confirmation.response().selected_by(&ask.fields) {
                     return None;
                 }
-                let served = confirmation.vouch(ask.arrived, policy.verify)?;
+                let checked = confirmation.vouch(ask.arrived).map(Served::Checked);
+                let excused = || excused(ask, confirmation.response(), policy, epoch, now).map(Served::Excused);
+                let served = checked.or_else(excused)?;
                 Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
             }
             Found::Filled(filled) => {
-                let reader = filled.reader(ask, policy)?;
+                let reader = filled.reader(ask, policy, epoch, now)?;
                 Some(Reply::Filling { filled: filled.clone(), reader, ride })
             }
             Found::Alone(alone) => {
                 // RFC 5861 §4: an error status counts as an error.
-                let served = alone.is_error().then(|| excused(&alone.stored)).flatten();
+                let served = alone.is_error().then(|| stale(&alone.stored)).flatten();
                 if let Some(served) = served {
                     return Some(Reply::Stored { served, status: Some(alone.status), ride });
                 }
-                let response = alone.take().filter(|_| starter)?;
+                let response = starter.then(|| alone.take()).flatten()?;
                 Some(Reply::Alone { response, why: alone.why, skip: alone.skip, ride })
             }
-            Found::Failed { error, stored } => Some(match excused(stored) {
+            Found::Failed { error, stored } => Some(match stale(stored) {
                 Some(served) => Reply::Stored { served, status: None, ride },
                 None => Reply::Failed { error: error.clone(), ride },
             }),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, response};
@@ -17,11 +18,11 @@ use crate::origin::{CloseDelimited, Origin, Purpose};
 use crate::rules::admit::{Framing, admit};
 use crate::rules::ask::Ask;
 use crate::rules::collapse;
-use crate::rules::decide::shared_by_check;
+use crate::rules::decide::{excuse, shared_by_check};
 use crate::rules::fields;
 use crate::rules::judge::Exchange;
 use crate::rules::key::CacheKey;
-use crate::rules::moment::Moment;
+use crate::rules::moment::Now;
 use crate::rules::outcome::{FetchReason, SkipReason};
 use crate::rules::policy::Policy;
 use crate::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
@@ -44,8 +45,8 @@ pub(super) struct Filled {
     /// The head as it is stored.
     head: Arc<StoredHead>,
     pub(super) why: FetchReason,
-    /// When the exchange began that fetched it, or that confirmed it since.
-    began: Moment,
+    /// The exchange that fetched it, or that confirmed it since.
+    standing: Standing,
     /// Whether a check confirmed it while it was on its way.
     pub(super) confirmed: bool,
     /// The selecting fields of the request that it answers, canonical.
@@ -63,15 +64,16 @@ impl Filled {
         self.head.vary.names().is_some_and(|names| vary::selecting(names, &ask.fields) == self.selecting)
     }
 
-    /// A reader for a request that may use it.
-    pub(super) fn reader(&self, ask: &Ask, policy: &Policy) -> Option<Reader> {
-        let usable = collapse::usable(self.began, ask.arrived, policy.verify.lease());
+    /// A reader for a request that may use it: the exchange began after it arrived, or the route excuses that.
+    pub(super) fn reader(&self, ask: &Ask, policy: &Policy, epoch: u64, now: Now) -> Option<Reader> {
+        let usable = collapse::usable(self.standing.confirmed, ask.arrived, Duration::ZERO)
+            || excuse(ask, &self.head, self.standing, policy, epoch, now).is_some();
         (usable && self.selected_by(ask)).then(|| self.fill.reader()).flatten()
     }
 
-    /// The same, confirmed by an exchange that began at `began`.
-    pub(super) fn confirmed(&self, began: Moment) -> Self {
-        Self { began, confirmed: true, ..self.clone() }
+    /// The same, confirmed by a later exchange.
+    pub(super) fn confirmed(&self, standing: Standing) -> Self {
+        Self { standing, confirmed: true, ..self.clone() }
     }
 
     /// Whether it is being recorded.
@@ -164,7 +166,7 @@ impl<O: Origin> Proxy<O> {
                         .unwrap_or_default(),
                     head: Arc::new(head),
                     why,
-                    began: errand.standing.confirmed,
+                    standing: errand.standing,
                     confirmed: false,
                 });
                 self.shared.fillings.begin(&errand.ask.key, &filled);

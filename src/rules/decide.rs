@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::Ask;
+use super::collapse::usable;
 use super::lookup::Lookup;
 use super::moment::Now;
 use super::outcome::{Excuse, FetchReason, PassReason, Refusal};
 use super::policy::{Credentials, OnCheckError, Policy, Verify};
 use super::promise::Excused;
-use super::stored::StoredResponse;
+use super::stored::{Standing, StoredHead, StoredResponse};
 
 /// What to do with a request.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub enum Decision {
 #[must_use]
 pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, epoch: u64, now: Now) -> Decision {
     if let Some(stored) = lookup.found()
-        && let Some(excused) = excused_now(ask, stored, policy, epoch, now)
+        && let Some(excused) = excused(ask, stored, policy, epoch, now)
     {
         return Decision::Serve(excused);
     }
@@ -46,29 +47,41 @@ pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, epoch: u64, now: Now)
     }
 }
 
-/// The excuse under which `stored` may be served at once, if the route has one.
-fn excused_now(ask: &Ask, stored: &Arc<StoredResponse>, policy: &Policy, epoch: u64, now: Now) -> Option<Excused> {
-    let standing = stored.standing();
+/// The excuse under which `stored` may be served without an exchange that began after the request arrived, if the route
+/// has one. It is the same for what was found in the store and for what an exchange that was running has confirmed.
+#[must_use]
+pub fn excused(ask: &Ask, stored: &Arc<StoredResponse>, policy: &Policy, epoch: u64, now: Now) -> Option<Excused> {
+    let excuse = excuse(ask, stored.head(), stored.standing(), policy, epoch, now)?;
+    Some(Excused::new(Arc::clone(stored), excuse))
+}
+
+/// [`excused`], for a response of which only head and standing are known: one that is still on its way in.
+#[must_use]
+pub fn excuse(
+    ask: &Ask,
+    head: &StoredHead,
+    standing: Standing,
+    policy: &Policy,
+    epoch: u64,
+    now: Now,
+) -> Option<Excuse> {
     // Invalidated since (RFC 9111 §4.4), or the client wants it validated (§5.2.1.4).
     if standing.epoch != epoch || ask.demands_validation() {
         return None;
     }
-    let age = stored.head().age(now.at);
+    let age = head.age(now.at);
     if ask.directives.max_age.is_some_and(|max| age > max) {
         return None;
     }
     match policy.verify {
-        Verify::Lease(lease) => {
-            (ask.arrived.since(standing.confirmed) <= lease).then(|| Excused::new(Arc::clone(stored), Excuse::Lease))
-        }
-        Verify::WhenStale => is_fresh(ask, stored, age).then(|| Excused::new(Arc::clone(stored), Excuse::Fresh)),
+        Verify::Lease(lease) => usable(standing.confirmed, ask.arrived, lease).then_some(Excuse::Lease),
+        Verify::WhenStale => is_fresh(ask, head, age).then_some(Excuse::Fresh),
         Verify::EveryHit | Verify::Off => None,
     }
 }
 
 /// RFC 9111 §4.2: fresh while the lifetime exceeds the age; `no-cache` (§5.2.2.4) always asks for validation.
-fn is_fresh(ask: &Ask, stored: &StoredResponse, age: Duration) -> bool {
-    let head = stored.head();
+fn is_fresh(ask: &Ask, head: &StoredHead, age: Duration) -> bool {
     let margin = ask.directives.min_fresh.unwrap_or_default();
     !head.directives.no_cache && head.lifetime() > age.saturating_add(margin)
 }
@@ -76,7 +89,8 @@ fn is_fresh(ask: &Ask, stored: &StoredResponse, age: Duration) -> bool {
 /// The excuse under which `stored` may be served because the origin could not be asked, if the route has one.
 ///
 /// `must-revalidate`, `proxy-revalidate`, `no-cache` and `s-maxage` forbid it (RFC 9111 §5.2.2), and so do a write that
-/// succeeded since (§4.4: what it invalidated is "in need of a mandatory validation"), and a route on which the origin decides by check who may see the body: nobody asked it about this reader.
+/// succeeded since (§4.4: what it invalidated is "in need of a mandatory validation"), and a route on which the origin
+/// decides by check who may see the body: nobody asked it about this reader.
 #[must_use]
 pub fn excused_on_error(
     ask: &Ask,

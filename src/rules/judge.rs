@@ -44,10 +44,12 @@ pub struct Exchange {
     pub answered: Now,
 }
 
-/// Judges the answer to a conditional GET about `candidates`.
+/// Judges the answer to a conditional GET about `candidates`; `selected` says whether the request's own fields select the
+/// first of them.
 #[must_use]
 pub fn conditional(
     candidates: &[Arc<StoredResponse>],
+    selected: bool,
     answer: &response::Parts,
     policy: &Policy,
     exchange: Exchange,
@@ -59,7 +61,7 @@ pub fn conditional(
     if policy.verify != Verify::WhenStale && answer.headers.contains_key(header::AGE) {
         return Verdict::Unproven(Unproven::Age);
     }
-    match picked(candidates, &answer.headers, policy) {
+    match picked(candidates, selected, &answer.headers, policy) {
         Ok((stored, proof)) => Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, exchange)),
         Err(unproven) => Verdict::Unproven(unproven),
     }
@@ -68,6 +70,7 @@ pub fn conditional(
 /// Which candidate a 304 confirms (RFC 9111 §4.3.4), and by what.
 fn picked<'a>(
     candidates: &'a [Arc<StoredResponse>],
+    selected: bool,
     answer: &HeaderMap,
     policy: &Policy,
 ) -> Result<(&'a Arc<StoredResponse>, Proof), Unproven> {
@@ -86,9 +89,9 @@ fn picked<'a>(
             }
         }
         // A 304 should repeat the tag (RFC 9110 §15.4.5). One that does not can only mean the one that was asked
-        // about, and where the origin decides who may see what, that is not enough.
+        // about; that is not enough where the origin decides who may see what, or for another request's variant.
         None => match candidates {
-            [only] if !shared_by_check(policy) => {
+            [only] if selected && !shared_by_check(policy) => {
                 tag_proof(only, policy).map(|proof| (only, proof)).ok_or_else(|| why_not(only))
             }
             _ => Err(Unproven::TagNotRepeated),

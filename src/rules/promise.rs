@@ -18,7 +18,6 @@ use http::{HeaderMap, StatusCode};
 use super::collapse;
 use super::moment::Moment;
 use super::outcome::{Excuse, Proof};
-use super::policy::Verify;
 use super::stored::StoredResponse;
 
 /// What an exchange showed: this stored response was the origin's current one at some time after `began`.
@@ -54,21 +53,12 @@ impl Confirmation {
         self.proof
     }
 
-    /// Vouches for the response towards a request that arrived at `arrived` on a route that says `verify`, or refuses
-    /// because the exchange began too early for it.
-    ///
-    /// An exchange that began before the arrival, but early enough for the route, gives an excuse and not a check.
+    /// Vouches for the response towards a request that arrived at `arrived`, or refuses because the exchange began
+    /// before that: then the request needs an excuse like any other.
     #[must_use]
-    pub fn vouch(&self, arrived: Moment, verify: Verify) -> Option<Served> {
-        let response = Arc::clone(&self.response);
-        if collapse::usable(self.began, arrived, Duration::ZERO) {
-            return Some(Served::Checked(Checked { response, proof: self.proof }));
-        }
-        if !collapse::usable(self.began, arrived, verify.lease()) {
-            return None;
-        }
-        let excuse = if verify == Verify::WhenStale { Excuse::Fresh } else { Excuse::Lease };
-        Some(Served::Excused(Excused { response, excuse }))
+    pub fn vouch(&self, arrived: Moment) -> Option<Checked> {
+        let usable = collapse::usable(self.began, arrived, Duration::ZERO);
+        usable.then(|| Checked { response: Arc::clone(&self.response), proof: self.proof })
     }
 }
 
@@ -140,33 +130,21 @@ mod tests {
 
     #[test]
     fn whom_a_confirmation_vouches_for() {
-        let check = |sentence: &str, verify: Verify, began: u64, arrived: u64, expected: Option<&str>| {
+        let check = |sentence: &str, began: u64, arrived: u64, expected: Option<&str>| {
             let response = stored().build();
             let confirmation = Confirmation::new(response, ago(began).at, Proof::StrongTag, StatusCode::NOT_MODIFIED);
-            let served = confirmation.vouch(ago(arrived).at, verify);
-            let said = served.map(|served| match served {
-                Served::Checked(checked) => checked.proof().as_str(),
-                Served::Excused(excused) => excused.excuse().as_str(),
-            });
-            assert_eq!(said, expected, "{sentence}");
+            let proof = confirmation.vouch(ago(arrived).at).map(|checked| checked.proof().as_str());
+            assert_eq!(proof, expected, "{sentence}");
         };
-        let lease = Verify::Lease(secs(2));
-        for verify in [Verify::EveryHit, lease, Verify::WhenStale, Verify::Off] {
-            check("who arrived before it began has a check", verify, 1, 2, Some("strong-tag"));
-            check("so has who arrived at that moment", verify, 1, 1, Some("strong-tag"));
-        }
-        check("who arrived later has nothing", Verify::EveryHit, 2, 1, None);
-        check("by a nanosecond, at most", Verify::Off, 2, 1, None);
-        check("within a lease, an excuse", lease, 3, 2, Some("lease"));
-        check("at its very end too", lease, 3, 1, Some("lease"));
-        check("not past it", lease, 4, 1, None);
-        check("RFC 9111 §4 shares what runs", Verify::WhenStale, 100, 1, Some("fresh"));
+        check("who arrived before it began has a check", 1, 2, Some("strong-tag"));
+        check("so has who arrived at that moment", 1, 1, Some("strong-tag"));
+        check("who arrived later has none, whatever the route excuses", 2, 1, None);
     }
 
     #[test]
     fn content_leaves_by_a_proof_or_an_excuse() {
         let confirmation = Confirmation::new(stored().build(), ago(1).at, Proof::Bytes, StatusCode::OK);
-        let (content, trailers) = confirmation.vouch(ago(2).at, Verify::EveryHit).unwrap().into_content();
+        let (content, trailers) = Served::Checked(confirmation.vouch(ago(2).at).unwrap()).into_content();
         assert_eq!((&content[..], trailers), (&b"abc"[..], None));
         let excused = Excused::new(stored().build(), Excuse::Lease);
         assert_eq!(Served::Excused(excused).into_content().0, "abc");

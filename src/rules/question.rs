@@ -34,6 +34,8 @@ pub struct Check {
     pub why: Why,
     /// The stored responses that the answer may confirm, the one that the request's fields select first. Never empty.
     pub candidates: Vec<Arc<StoredResponse>>,
+    /// Whether the request's own fields select the first of them.
+    pub selected: bool,
 }
 
 /// Chooses what to ask about what `lookup` found.
@@ -62,7 +64,7 @@ pub fn choose(ask: &Ask, lookup: &Lookup, policy: &Policy, learned: &Learned) ->
     } else {
         strict(first, &candidates, policy, learned)
     };
-    Question::Check(Check { strategy, why, candidates })
+    Question::Check(Check { strategy, why, candidates, selected: lookup.found().is_some() })
 }
 
 /// The stored responses that an answer might confirm: what the request selects, then others whose tag the origin may

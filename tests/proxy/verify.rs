@@ -55,6 +55,76 @@ async fn a_fill_that_began_before_a_write_is_not_kept_as_current() {
     origin.done();
 }
 
+/// A reader whose exchange is at the origin while another request is made: under a lease or `when-stale` the second may
+/// ride along.
+async fn rides(
+    house: &House<Script>,
+    mut gate: crate::script::Gate,
+    second: impl Future<Output = crate::house::Reply> + Send + 'static,
+) -> crate::house::Reply {
+    let first = tokio::spawn({
+        let house = house.clone();
+        async move { house.get("/a").await }
+    });
+    gate.reached().await;
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let second = tokio::spawn(second);
+    tokio::time::sleep(Duration::from_nanos(1)).await;
+    gate.release();
+    assert_eq!(first.await.unwrap().text(), "old");
+    second.await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_a_lease_a_request_rides_on_what_runs_unless_something_forbids_it() {
+    let minute = Verify::Lease(Duration::from_secs(60));
+    for (verify, cache_control) in [(minute, ""), (Verify::WhenStale, "max-age=60")] {
+        let tagged = |content: &str| ok(content).etag("\"1\"").with("cache-control", cache_control);
+        // Nothing forbids it: one exchange for both.
+        let origin = Script::new();
+        let gate = origin.holds("GET /a", tagged("old"));
+        let house = House::with(origin.clone(), |policy| policy.verify = verify);
+        let second = house.clone();
+        assert_eq!(rides(&house, gate, async move { second.get("/a").await }).await.text(), "old");
+        origin.done();
+
+        // The request wants it validated.
+        let origin = Script::new();
+        let gate = origin.holds("GET /a", tagged("old"));
+        let house = House::with(origin.clone(), |policy| policy.verify = verify);
+        let second = house.clone();
+        origin.expects("GET /a", tagged("new"));
+        let asks = async move { second.get_with("/a", &[("cache-control", "no-cache")]).await };
+        assert_eq!(rides(&house, gate, asks).await.text(), "new");
+        origin.done();
+
+        // A write was acknowledged in between (RFC 9111 §4.4).
+        let origin = Script::new();
+        let gate = origin.holds("GET /a", tagged("old"));
+        let house = House::with(origin.clone(), |policy| policy.verify = verify);
+        let second = house.clone();
+        origin.expects("PUT /a", status(204)).expects("GET /a", tagged("new"));
+        let asks = async move {
+            second.send_content("PUT", "/a", "new").await;
+            second.get("/a").await
+        };
+        assert_eq!(rides(&house, gate, asks).await.text(), "new");
+        origin.done();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_stale_shares_no_answer_that_must_be_validated_for_each_request() {
+    let origin = Script::new();
+    let stale = |content: &str| ok(content).etag("\"1\"").with("cache-control", "max-age=0");
+    let gate = origin.holds("GET /a", stale("old"));
+    let house = House::with(origin.clone(), |policy| policy.verify = Verify::WhenStale);
+    let second = house.clone();
+    origin.expects("GET /a", stale("new"));
+    assert_eq!(rides(&house, gate, async move { second.get("/a").await }).await.text(), "new");
+    origin.done();
+}
+
 #[tokio::test(start_paused = true)]
 async fn when_stale_serves_what_is_fresh_and_validates_what_is_not() {
     let origin = Script::new();

@@ -34,7 +34,7 @@ fn nginx() -> Stored {
 fn answers_to_a_conditional_request() {
     let check = |sentence: &str, about: &[Stored], answer: OriginAnswer, policy: &Policy, expected: &str| {
         let candidates: Vec<_> = about.iter().map(Stored::build).collect();
-        assert_eq!(words(conditional(&candidates, answer.parts(), policy, exchange())), expected, "{sentence}");
+        assert_eq!(words(conditional(&candidates, true, answer.parts(), policy, exchange())), expected, "{sentence}");
     };
     let one = [stored().etag("\"1\"")];
     let every_hit = policy();
