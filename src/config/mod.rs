@@ -1,8 +1,41 @@
 //! Configuration, in two layers: `Settings` is what was written, [`Config`] is what it means.
+//!
+//! `settings` declares each key once; everything else is made of that. The way of a value: `file` and `env` read it,
+//! `layers` merges it and remembers where it came from, `resolve` and `routes` judge it among the others, and [`load()`]
+//! does these in turn. [`schema`], [`default_file`], [`reference()`] and [`Loaded::explain`] show it.
+
+mod decimal;
+mod documents;
+pub mod duration;
+mod env;
+mod error;
+mod explain;
+mod file;
+mod keys;
+mod layers;
+mod load;
+mod memory;
+mod nearest;
+mod number;
+mod path;
+mod resolve;
+mod routes;
+mod settings;
+mod shown;
+pub mod size;
+mod structure;
+mod text;
+mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use documents::{default_file, reference};
+pub use error::{ConfigError, Place, Problem};
+pub use keys::schema;
+pub use load::{Loaded, Overrides, load, load_with};
+pub use memory::Memory;
 
 use crate::rules::policy::Policy;
 
@@ -30,7 +63,7 @@ pub struct Config {
 }
 
 /// `[listen]`: where clients connect.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Address and port; port 0 lets the system choose.
     pub address: SocketAddr,
@@ -50,7 +83,7 @@ pub struct ListenTls {
 }
 
 /// `[admin]`: probes and metrics.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Address and port; port 0 lets the system choose.
     pub address: SocketAddr,
@@ -120,7 +153,7 @@ pub struct OriginTls {
 }
 
 /// `[cache]`: bounds of the store, in bytes, `auto` already resolved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
     /// What stored responses may weigh together.
     pub memory: u64,
@@ -155,7 +188,7 @@ pub struct Matcher {
 }
 
 /// `[limits]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Open client connections.
     pub connections: usize,

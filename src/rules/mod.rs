@@ -2,7 +2,45 @@
 //!
 //! Heads, a [`policy::Policy`] and a [`moment::Now`] come in; values go out. Everything that can be wrong about a
 //! cache's decisions is in this folder, and can be enumerated in tables.
+//!
+//! In reading order: what a route says ([`policy`]) and what ends can be named ([`outcome`]); a request is read
+//! ([`ask`]) and named ([`key`], [`vary`]), what is stored for it looked up ([`lookup`], [`stored`]), and something
+//! decided ([`decide`]). A question is chosen ([`question`], by what was learned: [`learn`]), its answer judged
+//! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`]). The rest are leaves.
 
 pub mod moment;
 pub mod outcome;
 pub mod policy;
+
+pub mod ask;
+pub mod key;
+pub mod vary;
+
+pub mod lookup;
+pub mod stored;
+
+pub mod decide;
+pub mod learn;
+pub mod question;
+
+pub mod collapse;
+pub mod judge;
+pub mod promise;
+
+pub mod admit;
+
+mod clock_tag;
+pub mod digest;
+pub mod directives;
+pub mod fields;
+pub mod forwarding;
+pub mod freshness;
+pub mod list;
+pub mod preconditions;
+pub mod recognise;
+mod stored_fields;
+mod tag_list;
+pub mod validator;
+
+#[cfg(test)]
+mod testing;

@@ -104,6 +104,38 @@ words! {
 }
 
 words! {
+    /// Why a check is made the way it is.
+    Why {
+        /// The route's configuration names it.
+        Configured = "configured",
+        /// The stored tag is strong.
+        StrongTag = "strong-tag",
+        /// The stored tag was recognised as a digest of the stored bytes.
+        RecognisedTag = "recognised-tag",
+        /// The route trusts what the response carries.
+        Trusted = "trusted",
+        /// Any validator will do under `when-stale` (RFC 9111 §4.3.1).
+        Validator = "validator",
+        /// The response carries `Repr-Digest`.
+        ReprDigest = "repr-digest",
+        /// The origin ignores conditional requests.
+        ConditionIgnored = "condition-ignored",
+        /// Nothing is known of HEAD yet: it is tried once.
+        Probe = "probe",
+        /// The response carries no validator.
+        NoValidator = "no-validator",
+        /// Its tag is weak and not recognised.
+        WeakTag = "weak-tag",
+        /// Its tag is made of time and length and too young to vouch.
+        YoungTag = "young-tag",
+        /// The origin confirmed what was not so.
+        Distrusted = "distrusted",
+        /// The configured strategy has nothing to work with here.
+        Unusable = "unusable",
+    }
+}
+
+words! {
     /// Why a check's answer proved nothing.
     Unproven {
         /// The answer carries `Age`: it did not come from the origin for this request (RFC 9111 §5.1).
@@ -178,6 +210,8 @@ words! {
         WaitedOut = "waited-out",
         /// The request is not valid HTTP.
         BadRequest = "bad-request",
+        /// The client left before there was an answer: logged, never sent.
+        ClientLeft = "client-left",
     }
 }
 

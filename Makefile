@@ -1,0 +1,86 @@
+# The recipes. CI (.ci/run) runs exactly these.
+#
+# `make test` on a new machine installs what it needs first: Debian's packages (as root) for the servers that the tests
+# put behind truehit, and pinned Python and Node packages under .venv and tests/origins/node/node_modules.
+
+CARGO ?= cargo
+PYTHON ?= python3
+# Arguments for the demo, as in `make demo ARGS=--once`.
+ARGS ?=
+
+VENV := .venv
+NODE := tests/origins/node
+CARGO_DENY := 0.20.2
+# Tests that show that a check can fail need the faults that only this feature brings.
+SEEDED := $(basename $(notdir $(wildcard tests/*_seeded tests/*_seeded.rs)))
+
+.PHONY: help setup packages demo test fmt fmt-check lint doc deny deploy-check static figures generate model
+.DEFAULT_GOAL := help
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: packages $(VENV)/.complete $(NODE)/node_modules/.complete ## Install what the tests need and is missing
+
+packages:
+	@.ci/packages
+
+$(VENV)/.complete: tests/origins/python/requirements.txt deploy/requirements.txt | packages
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
+	@touch $@
+
+$(NODE)/node_modules/.complete: $(NODE)/package.json $(NODE)/package-lock.json | packages
+	cd $(NODE) && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+demo: ## An API, truehit in front of it, and a walk through what that changes (ARGS=--once to end by itself)
+	$(CARGO) build --locked --package truehit --package truehit-demo
+	$(CARGO) run --locked --quiet --package truehit-demo -- $(ARGS)
+
+test: setup ## All tests, real origins included
+	$(CARGO) test --locked --workspace
+	$(if $(SEEDED),$(CARGO) test --locked --features seeded-faults $(addprefix --test ,$(SEEDED)))
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+fmt-check:
+	$(CARGO) fmt --all --check
+
+lint: ## Clippy, warnings denied
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+# Links to private items are fine: the items are there.
+doc: ## The code's documentation, private items included, warnings denied
+	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private_intra_doc_links' $(CARGO) doc --locked --workspace --all-features --no-deps --document-private-items
+
+deny: target/tools/cargo-deny-$(CARGO_DENY) ## Licences, duplicate crates and sources of the dependencies
+	target/tools/bin/cargo-deny --workspace --all-features check bans licenses sources
+
+# Unoptimised: it takes a third of the time to build and runs for three seconds.
+target/tools/cargo-deny-$(CARGO_DENY):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install cargo-deny --version $(CARGO_DENY) --locked --debug --quiet \
+		--root target/tools --target-dir target/tools/build
+	rm -rf target/tools/build
+	touch $@
+
+deploy-check: $(VENV)/.complete ## Lint the Dockerfile, validate the Kubernetes manifests
+	$(VENV)/bin/hadolint deploy/Dockerfile
+	$(VENV)/bin/yamllint --strict -d '{extends: default, rules: {line-length: {max: 120}}}' deploy/kubernetes
+	for version in 1.30 1.37; do \
+		$(VENV)/bin/kubernetes-validate --strict -k $$version deploy/kubernetes/*.yaml || exit 1; \
+	done
+
+static: ## The static binary that deploy/Dockerfile builds, checked to need no library
+	deploy/build-static target/static
+	deploy/check-static target/static/truehit
+
+figures: ## Measure, optimised
+	$(CARGO) bench --locked
+
+generate: ## Write again what is generated from the code (documents, snapshots of defaults)
+	UPDATE_DOCS=1 $(CARGO) test --locked --quiet
+
+model: ## Check the model of the coalescer
+	$(CARGO) test --locked --test model -- --nocapture

@@ -1,0 +1,384 @@
+//! `Settings`: what was written. Each key of the configuration is declared here, and only here.
+//!
+//! A field's name is the key. The first paragraph of its comment is the one line in `config/truehit.toml`, the rest is
+//! added in `docs/config.md`; its type says what is allowed, and `default` or `example` what to show. The JSON Schema,
+//! the names of the environment variables, the layer of defaults and both documents are generated from this file.
+//!
+//! Every key may be left out: the layer of defaults lies below what was written, so a field is an `Option` only where
+//! absence means something of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::OriginPlace;
+use super::number::{Count, Share};
+use super::text::Text;
+use super::values::{Authority, Filter, Host, Name, PathGlob, Positive, ServerName, Size, SizeOrAuto};
+use crate::rules::policy::{DigestEndpoint, Verify};
+
+/// The configuration of truehit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "truehit")]
+pub(super) struct Settings {
+    /// The listening side: where clients connect.
+    pub(super) listen: Listen,
+    /// The origin server: where requests go.
+    pub(super) origin: Origin,
+    /// The store of responses in memory.
+    pub(super) cache: Cache,
+    /// The rules for all requests that no route takes, and for what a route leaves out.
+    pub(super) defaults: Rules,
+    /// Routes: which requests have other rules. The first that matches decides.
+    ///
+    /// A route takes a request if its methods, paths and hosts all agree; one that is left out agrees with
+    /// everything. Every key of `[defaults]` may be repeated in a route. After the last route comes one named
+    /// `default` that takes the rest, with the rules of `[defaults]`.
+    #[schemars(extend("default" = []))]
+    pub(super) route: Vec<Route>,
+    /// Bounds on what clients may hold.
+    pub(super) limits: Limits,
+    /// Logs, on standard output.
+    pub(super) log: Log,
+    /// The admin listener: probes and metrics.
+    pub(super) admin: Admin,
+    /// What happens between the signal to stop and the end.
+    pub(super) drain: Drain,
+    /// Threads.
+    #[serde(default)]
+    pub(super) runtime: Runtime,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listen {
+    /// IP address and port for clients; port 0 lets the system choose.
+    ///
+    /// The default takes requests from everywhere, because a sidecar is reached through its pod's address.
+    #[schemars(extend("default" = "127.0.0.1:8080"))]
+    pub(super) address: Text<SocketAddr>,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed and extended.
+    ///
+    /// From everybody else these fields are replaced.
+    #[schemars(extend("default" = [], "examples" = [["10.0.0.0/8", "::1"]]))]
+    pub(super) trusted_proxies: Vec<Text<ipnet::IpNet>>,
+    /// TLS on the listening side.
+    #[serde(default)]
+    pub(super) tls: ListenTls,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListenTls {
+    /// PEM file of the certificate chain, leaf first; with it, clients connect by TLS.
+    ///
+    /// Needs `private_key`.
+    #[schemars(with = "PathBuf", example = "/etc/truehit/tls.crt")]
+    pub(super) certificate: Option<PathBuf>,
+    /// PEM file of the private key.
+    #[schemars(with = "PathBuf", example = "/etc/truehit/tls.key")]
+    pub(super) private_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Origin {
+    /// The origin's address. The one key that must be set, here, in the environment or by `--origin`.
+    #[schemars(with = "Text<OriginPlace>", example = "http://127.0.0.1:8000", extend("x-required" = true))]
+    pub(super) url: Option<Text<OriginPlace>>,
+    /// HTTP version on the connections to the origin.
+    #[schemars(extend("default" = "auto"))]
+    pub(super) protocol: Protocol,
+    /// `Host` that the origin sees; left out, it sees the client's.
+    #[schemars(with = "Text<Authority>", example = "api.example.com")]
+    pub(super) host: Option<Text<Authority>>,
+    /// Longest wait for a connection, name resolution and TLS handshake included.
+    #[schemars(extend("default" = "1s"))]
+    pub(super) connect_timeout: Text<Positive>,
+    /// Longest wait from the request to the head of its response.
+    #[schemars(extend("default" = "30s"))]
+    pub(super) response_timeout: Text<Positive>,
+    /// Longest silence within the body of a response.
+    #[schemars(extend("default" = "30s"))]
+    pub(super) progress_timeout: Text<Positive>,
+    /// How long an idle connection is kept.
+    ///
+    /// Shorter than the 5 s after which uvicorn and Node.js close theirs, so that truehit is first.
+    #[schemars(extend("default" = "4s"))]
+    pub(super) idle_timeout: Text<Positive>,
+    /// How many idle connections each pool keeps; checks have one pool, fetches and passes the other.
+    #[schemars(extend("default" = 64))]
+    pub(super) idle_max: Count<0, 65_536>,
+    /// How many connections each pool may have open.
+    ///
+    /// Requests above it wait for one, at most `connect_timeout`.
+    #[schemars(extend("default" = 1024))]
+    pub(super) connections_max: Count<1, 65_536>,
+    /// TLS to the origin, for an `https` address.
+    #[serde(default)]
+    pub(super) tls: OriginTls,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Protocol {
+    /// As TLS negotiates it (ALPN); HTTP/1.1 without TLS.
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; without TLS with prior knowledge.
+    H2,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OriginTls {
+    /// PEM file of the authorities to trust instead of the system's.
+    #[schemars(with = "PathBuf", example = "/etc/truehit/origin-ca.crt")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Name to ask for (SNI) and to verify, instead of the host in `origin.url`.
+    #[schemars(with = "Text<ServerName>", example = "api.internal")]
+    pub(super) server_name: Option<Text<ServerName>>,
+    /// PEM file of a client certificate chain, leaf first.
+    ///
+    /// Needs `client_key`.
+    #[schemars(with = "PathBuf", example = "/etc/truehit/client.crt")]
+    pub(super) client_certificate: Option<PathBuf>,
+    /// PEM file of the client certificate's private key.
+    #[schemars(with = "PathBuf", example = "/etc/truehit/client.key")]
+    pub(super) client_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cache {
+    /// What stored responses may weigh together.
+    ///
+    /// `auto` takes half of the memory limit of the container (control groups, version 2 or 1). Without a limit it
+    /// takes a quarter of the machine's memory, at most 1 GiB, and 64 MiB where that cannot be read either.
+    #[schemars(extend("default" = "auto"))]
+    pub(super) memory: Text<SizeOrAuto>,
+    /// What bodies that are still arriving may hold together, in addition to `memory`.
+    ///
+    /// `auto` takes a quarter of `memory`, and no less than the largest `object_max`.
+    #[schemars(extend("default" = "auto"))]
+    pub(super) fill_memory: Text<SizeOrAuto>,
+    /// How many variants of one resource are stored.
+    #[schemars(extend("default" = 16))]
+    pub(super) variants_max: Count<1, 1024>,
+    /// How long it is remembered that a resource cannot be stored.
+    ///
+    /// Meanwhile its requests do not wait for each other.
+    #[schemars(extend("default" = "10s"))]
+    pub(super) uncacheable_for: Text<Duration>,
+    /// How long what the origin has shown it supports is believed.
+    #[schemars(extend("default" = "10m"))]
+    pub(super) relearn_after: Text<Positive>,
+}
+
+/// The rules that `[defaults]` gives and a route may repeat.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rules {
+    /// When a stored response is checked with the origin before it is served.
+    ///
+    /// `every-hit`: an exchange that began after the request arrived has confirmed it, so no answer is stale. A
+    /// duration is a lease: the exchange may have begun that long before the request arrived. `when-stale`: RFC 9111,
+    /// a fresh response is served unasked. `off`: nothing is stored, every request passes.
+    #[schemars(extend("default" = "every-hit"))]
+    pub(super) verify: Text<Verify>,
+    /// How it is checked.
+    #[schemars(extend("default" = "auto"))]
+    pub(super) check: Check,
+    /// What a check that could not be made means.
+    #[schemars(extend("default" = "fail"))]
+    pub(super) on_check_error: CheckError,
+    /// How old the last confirmation may be under `on_check_error = "serve-stale"`.
+    #[schemars(extend("default" = "60s"))]
+    pub(super) stale_max: Text<Positive>,
+    /// What is accepted as proof beyond strong entity tags and digests.
+    ///
+    /// An origin that changes twice within a second, or whose weak tags stay the same over changes, makes stale
+    /// answers with these.
+    #[schemars(extend("default" = [], "examples" = [["weak-etag", "last-modified"]]))]
+    pub(super) trust: Vec<Proof>,
+    /// What `Authorization` means for sharing; left out, `key`, and `rfc` under `verify = "when-stale"`.
+    #[schemars(with = "Credential", example = &"key")]
+    pub(super) authorization: Option<Credential>,
+    /// What `Cookie` means for sharing; left out, `key`, and `pass` under `verify = "when-stale"`.
+    #[schemars(with = "Credential", example = &"key")]
+    pub(super) cookies: Option<Credential>,
+    /// What becomes of a response with `Set-Cookie`.
+    #[schemars(extend("default" = "pass"))]
+    pub(super) set_cookie: SetCookie,
+    /// Where the SHA-256 of the current representation can be asked for.
+    ///
+    /// `{path}` stands for the request's path and `{query}` for its query with its `?`, byte for byte. A template
+    /// that starts with `/` is asked of the origin itself.
+    #[schemars(with = "Text<DigestEndpoint>", example = "/digest{path}{query}")]
+    pub(super) digest_endpoint: Option<Text<DigestEndpoint>>,
+    /// The largest body that is stored.
+    #[schemars(extend("default" = "8MiB"))]
+    pub(super) object_max: Text<Size>,
+    /// Whether requests that wait for the same answer share one exchange with the origin.
+    #[schemars(extend("default" = true))]
+    pub(super) collapse: bool,
+    /// How many exchanges may run at once for one variant.
+    ///
+    /// More of them shorten the wait and cost the origin as many more checks.
+    #[schemars(extend("default" = 1))]
+    pub(super) overlap: Count<1, 16>,
+    /// The share of the recent round trip that a batch of requests may wait for company.
+    #[schemars(extend("default" = 0.2))]
+    pub(super) gather: Share,
+    /// The longest such wait.
+    #[schemars(extend("default" = "2ms"))]
+    pub(super) gather_max: Text<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Check {
+    /// The cheapest way that the origin has shown it supports.
+    Auto,
+    /// GET of `digest_endpoint`, which answers the SHA-256 of the current representation.
+    DigestEndpoint,
+    /// GET with `If-None-Match` or `If-Modified-Since`.
+    Conditional,
+    /// HEAD, comparing the digest, or the strong entity tag, length and date.
+    Head,
+    /// A full GET, comparing the bytes as they arrive.
+    Body,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum CheckError {
+    /// The client gets 502 or 504.
+    Fail,
+    /// The stored response is served, marked, if it was confirmed at most `stale_max` ago.
+    ServeStale,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Proof {
+    /// An equal weak entity tag, although it is not recognised as a digest.
+    WeakEtag,
+    /// An equal `Last-Modified`.
+    LastModified,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Credential {
+    /// The value is part of the cache key: nothing is shared between values.
+    Key,
+    /// One stored body for all, every hit checked with the requester's own value; only with `verify = "every-hit"`.
+    Checked,
+    /// RFC 9111: section 3.5 for `Authorization`; a cookie is ignored.
+    Rfc,
+    /// A request that carries the field passes.
+    Pass,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum SetCookie {
+    /// It is not stored.
+    Pass,
+    /// It may be stored, `Set-Cookie` included.
+    Store,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Route {
+    /// The route's name: the label of its metrics and the `route` of its log lines. Each has its own.
+    #[schemars(with = "Text<Name>", example = &"users", extend("x-required" = true))]
+    pub(super) name: Option<Text<Name>>,
+    /// Methods that it takes.
+    #[schemars(with = "Vec<Text<http::Method>>", example = ["GET", "HEAD"])]
+    pub(super) methods: Option<Vec<Text<http::Method>>>,
+    /// Path globs that it takes: `*` within a segment, `**` across.
+    ///
+    /// They are held against the path as it was sent, byte for byte, without the query: nothing is decoded.
+    #[schemars(with = "Vec<Text<PathGlob>>", example = ["/users/**"])]
+    pub(super) paths: Option<Vec<Text<PathGlob>>>,
+    /// Hosts that it takes, without port; `*.example.com` takes every name below `example.com`.
+    #[schemars(with = "Vec<Text<Host>>", example = ["api.example.com"])]
+    pub(super) hosts: Option<Vec<Text<Host>>>,
+    /// In a file its keys stand beside the others. `layers::complete` moves them here and fills them up from
+    /// `[defaults]`: serde's own flattening would lose the path of an error.
+    #[schemars(flatten)]
+    pub(super) rules: Rules,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    /// Open connections of clients; more wait to be accepted.
+    #[schemars(extend("default" = 10000))]
+    pub(super) connections: Count<1, 1_000_000>,
+    /// Requests that wait for exchanges with the origin, all together.
+    #[schemars(extend("default" = 10000))]
+    pub(super) waiters: Count<1, 1_000_000>,
+    /// Longest wait of one request for its exchanges.
+    #[schemars(extend("default" = "60s"))]
+    pub(super) wait_max: Text<Positive>,
+    /// Longest head of a request, from 8KiB to 1MiB.
+    #[schemars(extend("default" = "32KiB"))]
+    pub(super) head_bytes: Text<Size>,
+    /// Longest wait for the head of a request.
+    #[schemars(extend("default" = "10s"))]
+    pub(super) head_timeout: Text<Positive>,
+    /// Longest idle time of a client's connection between requests.
+    #[schemars(extend("default" = "60s"))]
+    pub(super) idle_timeout: Text<Positive>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    /// Which events are logged. `TRUEHIT_LOG` is short for this key.
+    #[schemars(extend("default" = "info"))]
+    pub(super) level: Text<Filter>,
+    /// Whether each request is logged.
+    #[schemars(extend("default" = false))]
+    pub(super) access: bool,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    /// IP address and port for probes and metrics; port 0 lets the system choose.
+    ///
+    /// Probes of a kubelet come to the pod's address: give `0.0.0.0:9090` there.
+    #[schemars(extend("default" = "127.0.0.1:9090"))]
+    pub(super) address: Text<SocketAddr>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Drain {
+    /// How long to keep serving, reported as not ready, before connections are closed.
+    #[schemars(extend("default" = "5s"))]
+    pub(super) delay: Text<Duration>,
+    /// How long running requests may then take.
+    ///
+    /// Both together should stay below the pod's `terminationGracePeriodSeconds`.
+    #[schemars(extend("default" = "20s"))]
+    pub(super) timeout: Text<Positive>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Runtime {
+    /// Worker threads; left out, as many as the system grants (CPU quotas included).
+    #[schemars(with = "Count<1, 1024>", example = 2)]
+    pub(super) workers: Option<Count<1, 1024>>,
+}

@@ -1,0 +1,453 @@
+//! `Fill`: a response body on its way in, read by everyone who may while it is recorded.
+//!
+//! One pump takes the body from the origin; any number of readers follow it at their own pace through one shared list
+//! of chunks. While the fill records, the pump runs at the origin's speed: what it may hold is bounded by the route's
+//! `object_max` and, all fills together, by `cache.fill_memory`. A body that outgrows either is no longer recorded: its
+//! readers still get all of it, but chunks are dropped once everyone has read them, and the pump waits for the slowest
+//! reader when [`WINDOW`] bytes are kept.
+//!
+//! Ownership: the pump's task owns the [`Pump`], readers own a [`Reader`] each, both share the [`Fill`]. A pump that is
+//! dropped early ends the fill as broken; readers that leave free their place.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+
+use crate::origin::OriginError;
+use crate::rules::outcome::SkipReason;
+
+/// How many bytes a fill that is not recorded keeps for its readers before the pump waits for the slowest of them.
+pub const WINDOW: usize = 256 * 1024;
+
+/// The memory that all recording fills may hold together.
+#[derive(Debug)]
+pub struct FillMemory {
+    used: AtomicU64,
+    capacity: u64,
+}
+
+impl FillMemory {
+    /// A budget of `capacity` bytes.
+    #[must_use]
+    pub const fn new(capacity: u64) -> Self {
+        Self { used: AtomicU64::new(0), capacity }
+    }
+
+    /// How many bytes are held now.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// How many may be held.
+    #[must_use]
+    pub const fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    fn take(&self, bytes: u64) -> bool {
+        let take = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.capacity);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// How a body ended.
+#[derive(Clone, Debug)]
+enum End {
+    /// Cleanly, with these trailers.
+    Whole(Option<HeaderMap>),
+    /// Early.
+    Broken(OriginError),
+}
+
+/// Whether the body is still being recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Recording,
+    /// No longer, and why not.
+    Passing(SkipReason),
+}
+
+#[derive(Debug)]
+struct State {
+    /// The chunks kept; the first has the number `dropped`.
+    chunks: VecDeque<Bytes>,
+    dropped: usize,
+    /// Bytes in `chunks`.
+    kept: usize,
+    /// Bytes taken from the budget.
+    taken: u64,
+    mode: Mode,
+    end: Option<End>,
+    readers: Vec<Option<Place>>,
+    pump: Option<Waker>,
+}
+
+/// Where a reader is.
+#[derive(Debug)]
+struct Place {
+    next: usize,
+    waker: Option<Waker>,
+}
+
+/// A body on its way in.
+#[derive(Debug)]
+pub struct Fill {
+    state: Mutex<State>,
+    memory: Arc<FillMemory>,
+    object_max: u64,
+}
+
+impl Fill {
+    /// A fill that records up to `object_max` bytes within `memory`, and its pump.
+    #[must_use]
+    pub fn start(memory: Arc<FillMemory>, object_max: u64) -> (Arc<Self>, Pump) {
+        let state = State {
+            chunks: VecDeque::new(),
+            dropped: 0,
+            kept: 0,
+            taken: 0,
+            mode: Mode::Recording,
+            end: None,
+            readers: Vec::new(),
+            pump: None,
+        };
+        let fill = Arc::new(Self { state: Mutex::new(state), memory, object_max });
+        let pump = Pump { fill: Arc::clone(&fill) };
+        (fill, pump)
+    }
+
+    /// A reader from the first byte, unless the first bytes are gone already.
+    #[must_use]
+    pub fn reader(self: &Arc<Self>) -> Option<Reader> {
+        let mut state = self.lock();
+        if state.dropped > 0 {
+            return None;
+        }
+        let place = Place { next: 0, waker: None };
+        let index = match state.readers.iter().position(Option::is_none) {
+            Some(free) => {
+                state.readers[free] = Some(place);
+                free
+            }
+            None => {
+                state.readers.push(Some(place));
+                state.readers.len() - 1
+            }
+        };
+        drop(state);
+        Some(Reader { fill: Arc::clone(self), index, done: false })
+    }
+
+    /// Whether the body is still being recorded.
+    #[must_use]
+    pub fn records(&self) -> bool {
+        let state = self.lock();
+        state.mode == Mode::Recording && !matches!(state.end, Some(End::Broken(_)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held cannot leave the list half changed in a way that matters: no user code runs.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The wakers of everyone who waits, to be woken after the lock is released.
+    fn waiting(&mut self) -> Vec<Waker> {
+        self.readers.iter_mut().flatten().filter_map(|place| place.waker.take()).collect()
+    }
+
+    /// Drops chunks that every reader has read, where the body is not recorded.
+    fn drop_read(&mut self) {
+        if self.mode == Mode::Recording {
+            return;
+        }
+        let slowest = self.readers.iter().flatten().map(|place| place.next).min();
+        while slowest.is_some_and(|slowest| self.dropped < slowest)
+            && let Some(chunk) = self.chunks.pop_front()
+        {
+            self.dropped += 1;
+            self.kept -= chunk.len();
+        }
+    }
+}
+
+impl Drop for Fill {
+    fn drop(&mut self) {
+        let taken = self.lock().taken;
+        self.memory.give_back(taken);
+    }
+}
+
+/// The side that takes the body in.
+#[derive(Debug)]
+pub struct Pump {
+    fill: Arc<Fill>,
+}
+
+impl Pump {
+    /// Adds a chunk. Stops recording, and says why, when it does not fit.
+    pub fn push(&self, chunk: Bytes) {
+        if chunk.is_empty() {
+            return;
+        }
+        let mut state = self.fill.lock();
+        if state.mode == Mode::Recording {
+            let length = chunk.len() as u64;
+            if state.kept as u64 + length > self.fill.object_max {
+                state.mode = Mode::Passing(SkipReason::TooLarge);
+            } else if self.fill.memory.take(length) {
+                state.taken += length;
+            } else {
+                state.mode = Mode::Passing(SkipReason::FillMemory);
+            }
+        }
+        state.kept += chunk.len();
+        state.chunks.push_back(chunk);
+        state.drop_read();
+        let waiting = state.waiting();
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready when another chunk may be taken in; `Err` when there is no point in it, since nobody reads and nothing is
+    /// recorded.
+    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), SkipReason>> {
+        let mut state = self.fill.lock();
+        match state.mode {
+            Mode::Recording => Poll::Ready(Ok(())),
+            Mode::Passing(why) if state.readers.iter().all(Option::is_none) => Poll::Ready(Err(why)),
+            Mode::Passing(_) if state.kept < WINDOW => Poll::Ready(Ok(())),
+            Mode::Passing(_) => {
+                state.pump = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Everything recorded so far, and `last`, which has not been pushed yet.
+    ///
+    /// # Errors
+    /// Why the body is not recorded.
+    pub fn recorded(&self, last: Option<&Bytes>) -> Result<Vec<Bytes>, SkipReason> {
+        let state = self.fill.lock();
+        let length = state.kept + last.map_or(0, Bytes::len);
+        match state.mode {
+            Mode::Passing(why) => Err(why),
+            Mode::Recording if length as u64 > self.fill.object_max => Err(SkipReason::TooLarge),
+            Mode::Recording => Ok(state.chunks.iter().chain(last).cloned().collect()),
+        }
+    }
+
+    /// The body ended cleanly.
+    pub fn finish(self, trailers: Option<HeaderMap>) {
+        self.end(End::Whole(trailers));
+    }
+
+    /// The body ended early: readers get `error`, never an end that looks clean.
+    pub fn fail(self, error: OriginError) {
+        self.end(End::Broken(error));
+    }
+
+    fn end(&self, end: End) {
+        let mut state = self.fill.lock();
+        state.end = Some(end);
+        let waiting = state.waiting();
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        if self.fill.lock().end.is_none() {
+            let lost = OriginError::ResponseIncomplete("the exchange was given up".to_owned());
+            self.end(End::Broken(lost));
+        }
+    }
+}
+
+/// A reader of a fill: a body.
+#[derive(Debug)]
+pub struct Reader {
+    fill: Arc<Fill>,
+    index: usize,
+    done: bool,
+}
+
+impl http_body::Body for Reader {
+    type Data = Bytes;
+    type Error = OriginError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, OriginError>>> {
+        if self.done {
+            return Poll::Ready(None);
+        }
+        let index = self.index;
+        let mut state = self.fill.lock();
+        let dropped = state.dropped;
+        let Some(Some(place)) = state.readers.get(index) else { return Poll::Ready(None) };
+        let next = place.next;
+        if let Some(chunk) = state.chunks.get(next - dropped).cloned() {
+            if let Some(Some(place)) = state.readers.get_mut(index) {
+                place.next += 1;
+            }
+            state.drop_read();
+            let pump = if state.kept < WINDOW { state.pump.take() } else { None };
+            drop(state);
+            if let Some(pump) = pump {
+                pump.wake();
+            }
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        let last = match &state.end {
+            None => {
+                if let Some(Some(place)) = state.readers.get_mut(index) {
+                    place.waker = Some(cx.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            Some(End::Whole(trailers)) => trailers.clone().map(|trailers| Ok(Frame::trailers(trailers))),
+            Some(End::Broken(error)) => Some(Err(error.clone())),
+        };
+        drop(state);
+        self.done = true;
+        Poll::Ready(last)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        if self.done {
+            return true;
+        }
+        let state = self.fill.lock();
+        let read = state.readers.get(self.index).and_then(Option::as_ref).map_or(0, |place| place.next);
+        matches!(state.end, Some(End::Whole(None))) && read == state.dropped + state.chunks.len()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.fill.lock();
+        if let Some(place) = state.readers.get_mut(self.index) {
+            *place = None;
+        }
+        state.drop_read();
+        let pump = state.pump.take();
+        drop(state);
+        if let Some(pump) = pump {
+            pump.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use http_body_util::BodyExt;
+
+    fn fill(object_max: u64, memory: u64) -> (Arc<Fill>, Pump) {
+        Fill::start(Arc::new(FillMemory::new(memory)), object_max)
+    }
+
+    fn read(reader: &mut Reader) -> Option<Option<Bytes>> {
+        match reader.frame().now_or_never() {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(frame)) => Some(Some(frame.unwrap().into_data().unwrap())),
+        }
+    }
+
+    #[test]
+    fn every_reader_gets_every_byte_at_its_own_pace() {
+        let (fill, pump) = fill(100, 100);
+        let mut early = fill.reader().unwrap();
+        assert_eq!(read(&mut early), None, "nothing has arrived");
+        pump.push(Bytes::from_static(b"one"));
+        assert_eq!(read(&mut early), Some(Some(Bytes::from_static(b"one"))));
+        let mut late = fill.reader().unwrap();
+        pump.push(Bytes::from_static(b"two"));
+        assert_eq!(read(&mut late), Some(Some(Bytes::from_static(b"one"))));
+        assert_eq!(pump.recorded(None).unwrap().concat(), b"onetwo");
+        pump.finish(None);
+        assert_eq!(read(&mut late), Some(Some(Bytes::from_static(b"two"))));
+        assert_eq!(read(&mut late), Some(None));
+        assert_eq!(read(&mut early), Some(Some(Bytes::from_static(b"two"))));
+        assert_eq!(read(&mut early), Some(None));
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_never_looks_whole() {
+        let (fill, pump) = fill(100, 100);
+        let mut reader = fill.reader().unwrap();
+        pump.push(Bytes::from_static(b"half"));
+        drop(pump);
+        assert_eq!(read(&mut reader), Some(Some(Bytes::from_static(b"half"))));
+        let broken = reader.frame().now_or_never().unwrap().unwrap();
+        assert!(matches!(broken, Err(OriginError::ResponseIncomplete(_))));
+        assert!(!fill.records());
+    }
+
+    #[test]
+    fn a_body_that_outgrows_its_bound_passes_on_and_is_not_recorded() {
+        let (fill, pump) = fill(4, 100);
+        let mut reader = fill.reader().unwrap();
+        pump.push(Bytes::from_static(b"1234"));
+        pump.push(Bytes::from_static(b"5"));
+        assert!(!fill.records());
+        assert_eq!(read(&mut reader), Some(Some(Bytes::from_static(b"1234"))));
+        assert_eq!(read(&mut reader), Some(Some(Bytes::from_static(b"5"))));
+        assert!(fill.reader().is_none(), "the first bytes are gone: nobody can join");
+        assert_eq!(pump.recorded(None), Err(SkipReason::TooLarge));
+    }
+
+    #[test]
+    fn the_pump_waits_for_the_slowest_reader_once_nothing_is_recorded() {
+        let (fill, pump) = fill(4, 100);
+        let mut reader = fill.reader().unwrap();
+        pump.push(Bytes::from(vec![0; WINDOW]));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(pump.poll_room(&mut cx).is_pending());
+        assert!(read(&mut reader).is_some());
+        assert_eq!(pump.poll_room(&mut cx), Poll::Ready(Ok(())));
+        drop(reader);
+        assert_eq!(pump.poll_room(&mut cx), Poll::Ready(Err(SkipReason::TooLarge)), "nobody wants it");
+    }
+
+    #[test]
+    fn fills_share_one_budget_and_give_it_back() {
+        let memory = Arc::new(FillMemory::new(6));
+        let (one, first) = Fill::start(Arc::clone(&memory), 100);
+        let (two, second) = Fill::start(Arc::clone(&memory), 100);
+        first.push(Bytes::from_static(b"1234"));
+        second.push(Bytes::from_static(b"1234"));
+        assert!(one.records());
+        assert!(!two.records());
+        assert_eq!(second.recorded(None), Err(SkipReason::FillMemory));
+        assert_eq!(memory.used(), 4);
+        drop((first, one));
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn trailers_reach_every_reader() {
+        let (fill, pump) = fill(100, 100);
+        let mut reader = fill.reader().unwrap();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-checksum", http::HeaderValue::from_static("1"));
+        pump.finish(Some(trailers.clone()));
+        let frame = reader.frame().now_or_never().unwrap().unwrap().unwrap();
+        assert_eq!(frame.into_trailers().unwrap(), trailers);
+    }
+}

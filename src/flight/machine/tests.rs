@@ -1,0 +1,120 @@
+//! The machine, one story at a time: what goes in on the left, what comes out on the right.
+
+use super::*;
+use Effect::{Arm, Dissolve, Idle, Start, Wait, Wake};
+use Event::{Answered, Gathered, Left, Lost};
+
+const fn ms(n: u64) -> Moment {
+    Moment::from_nanos(n * 1_000_000)
+}
+
+const fn x(n: u64) -> Exchange {
+    Exchange(n)
+}
+
+const fn asked(arrived_ms: u64, fresh: u64) -> Event {
+    Event::Asked { arrived: ms(arrived_ms), lease: Duration::ZERO, fresh: Exchange(fresh) }
+}
+
+const fn leased(arrived_ms: u64, fresh: u64) -> Event {
+    Event::Asked { arrived: ms(arrived_ms), lease: Duration::MAX, fresh: Exchange(fresh) }
+}
+
+const fn rules(overlap: usize, gather: f64) -> Collapse {
+    Collapse { enabled: true, overlap, gather, gather_max: Duration::from_millis(5) }
+}
+
+fn tell(rules: Collapse, story: &[(u64, Event, &[Effect])]) {
+    let mut machine = Machine::default();
+    for (at, event, expected) in story {
+        let effects: Vec<_> = machine.on_event(ms(*at), &rules, *event).into_iter().collect();
+        assert_eq!(effects, *expected, "{event:?} at {at} ms");
+    }
+}
+
+const W: How = How::Answered;
+
+#[test]
+fn a_lonely_reader_is_never_delayed() {
+    tell(
+        rules(1, 0.5),
+        &[
+            (0, asked(0, 1), &[Wait { exchange: x(1) }, Start { exchange: x(1) }]),
+            (10, Answered { exchange: x(1) }, &[Wake { exchange: x(1), how: W }, Idle]),
+            (10, asked(10, 2), &[Wait { exchange: x(2) }, Start { exchange: x(2) }]),
+        ],
+    );
+}
+
+#[test]
+fn a_request_never_rides_on_an_exchange_that_began_before_it_arrived() {
+    tell(
+        rules(1, 0.0),
+        &[
+            (0, asked(0, 1), &[Wait { exchange: x(1) }, Start { exchange: x(1) }]),
+            (1, asked(1, 2), &[Wait { exchange: x(2) }]),
+            (2, asked(2, 3), &[Wait { exchange: x(2) }]),
+            (3, leased(3, 4), &[Wait { exchange: x(1) }]),
+            (9, Answered { exchange: x(1) }, &[Wake { exchange: x(1), how: W }, Start { exchange: x(2) }]),
+        ],
+    );
+}
+
+#[test]
+fn after_an_answer_with_company_the_next_batch_gathers() {
+    tell(
+        rules(1, 0.2),
+        &[
+            (0, asked(0, 1), &[Wait { exchange: x(1) }, Start { exchange: x(1) }]),
+            (1, asked(1, 2), &[Wait { exchange: x(2) }]),
+            (10, Answered { exchange: x(1) }, &[Wake { exchange: x(1), how: W }, Arm { at: ms(12) }]),
+            (11, asked(11, 3), &[Wait { exchange: x(2) }]),
+            (12, Gathered, &[Start { exchange: x(2) }]),
+            (22, Answered { exchange: x(2) }, &[Wake { exchange: x(2), how: W }, Arm { at: ms(24) }]),
+            (24, Gathered, &[Idle]),
+        ],
+    );
+}
+
+#[test]
+fn a_queued_batch_nobody_waits_for_is_dissolved() {
+    tell(
+        rules(1, 0.0),
+        &[
+            (0, asked(0, 1), &[Wait { exchange: x(1) }, Start { exchange: x(1) }]),
+            (1, asked(1, 2), &[Wait { exchange: x(2) }]),
+            (2, Left { exchange: x(2) }, &[Dissolve { exchange: x(2) }]),
+            (3, Left { exchange: x(1) }, &[]),
+            (9, Answered { exchange: x(1) }, &[Wake { exchange: x(1), how: W }, Idle]),
+        ],
+    );
+}
+
+#[test]
+fn a_lost_exchange_lets_the_queued_batch_start() {
+    tell(
+        rules(1, 0.5),
+        &[
+            (0, asked(0, 1), &[Wait { exchange: x(1) }, Start { exchange: x(1) }]),
+            (1, asked(1, 2), &[Wait { exchange: x(2) }]),
+            (9, Lost { exchange: x(1) }, &[Wake { exchange: x(1), how: How::Lost }, Start { exchange: x(2) }]),
+            (9, Lost { exchange: x(1) }, &[]),
+        ],
+    );
+}
+
+#[test]
+fn overlapping_exchanges_are_spread_over_a_round_trip() {
+    tell(
+        rules(2, 0.0),
+        &[
+            (0, asked(0, 1), &[Wait { exchange: x(1) }, Start { exchange: x(1) }]),
+            (0, asked(1, 2), &[Wait { exchange: x(2) }, Start { exchange: x(2) }]),
+            (10, Answered { exchange: x(1) }, &[Wake { exchange: x(1), how: W }]),
+            (10, asked(10, 3), &[Wait { exchange: x(3) }, Start { exchange: x(3) }]),
+            (10, Answered { exchange: x(2) }, &[Wake { exchange: x(2), how: W }]),
+            (11, asked(11, 4), &[Wait { exchange: x(4) }, Arm { at: ms(15) }]),
+            (15, Gathered, &[Start { exchange: x(4) }]),
+        ],
+    );
+}

@@ -1,0 +1,230 @@
+//! The checks: each strategy's question, and what follows from the judgement of its answer.
+//!
+//! Each gives what was found and how to count it. What an answer does not prove is settled by bytes: a full GET held
+//! against the stored content.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use super::Proxy;
+use super::exchange::{Answer, Errand, Found, failed, sha256_of};
+use super::take_in::{Filled, Prefix};
+use crate::access_log::CheckNote;
+use crate::metrics::CheckResult;
+use crate::origin::{Origin, Purpose};
+use crate::rules::judge::{self, Comparison, Exchange, Verdict};
+use crate::rules::learn::Shown;
+use crate::rules::outcome::{FetchReason, Unproven};
+use crate::rules::policy::{DigestEndpoint, Strategy, Verify};
+use crate::rules::question::{self, Check};
+use crate::rules::validator::EntityTag;
+
+impl<O: Origin> Proxy<O> {
+    pub(super) async fn check_conditional(
+        self: &Arc<Self>,
+        errand: Errand,
+        check: Check,
+    ) -> (Found<O::Body>, CheckResult) {
+        let mut request = self.check_request(&errand, Method::GET);
+        question::set_condition(&check.candidates, request.headers_mut());
+        let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, request).await {
+            Ok(answered) => answered,
+            Err(error) => return failed(errand, error),
+        };
+        let (answer, body) = response.into_parts();
+        let mut verdict = judge::conditional(&check.candidates, &answer, &errand.policy, exchange);
+        let strict = errand.policy.verify != Verify::WhenStale;
+        let bare = answer.status == StatusCode::NOT_MODIFIED && !answer.headers.contains_key(header::ETAG);
+        if let Verdict::Same(_) = verdict {
+            self.learn(&errand, Shown::NotModified);
+            let tagged = check.candidates.iter().any(|stored| stored.head().tag.is_some());
+            if strict && bare && tagged && self.learned(&errand.policy, |learned| learned.audits_bare_304()) {
+                verdict = Verdict::Unproven(Unproven::Audit);
+            }
+        }
+        match verdict {
+            Verdict::Same(confirmation) => (self.keep(&errand, confirmation), CheckResult::Same),
+            Verdict::Answered | Verdict::Changed => {
+                if repeats_tag(&check, &answer.headers) && answer.status == StatusCode::OK {
+                    self.learn(&errand, Shown::ConditionIgnored);
+                    return self.compare(errand, &check, Response::from_parts(answer, body), exchange).await;
+                }
+                let response = Response::from_parts(answer, body);
+                (self.take_in(errand, response, exchange, FetchReason::Changed, None), CheckResult::Changed)
+            }
+            Verdict::Unproven(why) => self.unproven(errand, check, why).await,
+        }
+    }
+
+    pub(super) async fn check_head(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
+        let mut request = self.check_request(&errand, Method::HEAD);
+        request.headers_mut().insert("want-repr-digest", http::HeaderValue::from_static("sha-256=10"));
+        let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, request).await {
+            Ok(answered) => answered,
+            Err(error) => return failed(errand, error),
+        };
+        let (answer, _no_body) = response.into_parts();
+        let Some(stored) = check.candidates.first() else {
+            return self.unproven(errand, check, Unproven::Filling).await;
+        };
+        let sha256 = if judge::head_needs_digest(&answer) { Some(sha256_of(stored).await) } else { None };
+        match judge::head(stored, sha256, &answer, exchange) {
+            Verdict::Same(confirmation) => {
+                self.learn(&errand, Shown::HeadComparable);
+                (self.keep(&errand, confirmation), CheckResult::Same)
+            }
+            Verdict::Changed | Verdict::Answered => {
+                self.learn(&errand, Shown::HeadComparable);
+                (self.fetch(errand, FetchReason::Changed).await, CheckResult::Changed)
+            }
+            Verdict::Unproven(why) => {
+                self.learn(&errand, Shown::HeadUseless);
+                self.unproven(errand, check, why).await
+            }
+        }
+    }
+
+    pub(super) async fn check_digest(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
+        let asked = match &errand.policy.digest_endpoint {
+            None => return self.unproven(errand, check, Unproven::NoDigest).await,
+            Some(DigestEndpoint::OnOrigin(template)) => self.digest_on_origin(&errand, template).await,
+            Some(DigestEndpoint::Elsewhere(template)) => self.digest_elsewhere(&errand, template).await,
+        };
+        let (answer, content, exchange) = match asked {
+            Ok(asked) => asked,
+            Err(error) => return failed(errand, error),
+        };
+        let Some(stored) = check.candidates.first() else {
+            return self.unproven(errand, check, Unproven::Filling).await;
+        };
+        let sha256 = sha256_of(stored).await;
+        match judge::digest_endpoint(stored, sha256, &answer, &content, exchange) {
+            Verdict::Same(confirmation) => {
+                self.learn(&errand, Shown::Digest);
+                (self.keep(&errand, confirmation), CheckResult::Same)
+            }
+            Verdict::Changed | Verdict::Answered => {
+                self.learn(&errand, Shown::Digest);
+                (self.fetch(errand, FetchReason::Changed).await, CheckResult::Changed)
+            }
+            Verdict::Unproven(why) => {
+                self.learn(&errand, Shown::NoDigest);
+                self.unproven(errand, check, why).await
+            }
+        }
+    }
+
+    /// Makes a full GET and holds it against the stored bytes as it arrives.
+    pub(super) async fn check_body(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
+        let request = self.request(&errand, Method::GET);
+        match self.ask_origin(&errand, Purpose::Check, request).await {
+            Err(error) => failed(errand, error),
+            Ok((response, exchange)) => self.compare(errand, &check, response, exchange).await,
+        }
+    }
+
+    /// What a check's answer did not prove, bytes will.
+    async fn unproven(self: &Arc<Self>, errand: Errand, check: Check, why: Unproven) -> (Found<O::Body>, CheckResult) {
+        self.watch.metrics.unproven(why);
+        let audit = why == Unproven::Audit;
+        let request = self.request(&errand, Method::GET);
+        let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, request).await {
+            Ok(answered) => answered,
+            Err(error) => return failed(errand, error),
+        };
+        let policy = Arc::clone(&errand.policy);
+        let (found, result) = self.compare(errand, &check, response, exchange).await;
+        if audit {
+            let upheld = result == CheckResult::Same;
+            self.learned(&policy, |learned| {
+                let shown = if upheld { Shown::NotModifiedUpheld } else { Shown::FalseNotModified };
+                learned.learn(shown, exchange.answered.at, self.config.cache.relearn_after);
+            });
+            if !upheld {
+                tracing::warn!(route = %policy.name, "a 304 vouched for content that a full GET contradicts");
+            }
+        }
+        (found, if result == CheckResult::Same { result } else { CheckResult::Unproven })
+    }
+
+    /// Holds a full answer against the stored bytes: the stored response is confirmed, or the answer is let in, its
+    /// first bytes taken from the stored ones that they equal.
+    async fn compare(
+        self: &Arc<Self>,
+        errand: Errand,
+        check: &Check,
+        response: Response<O::Body>,
+        exchange: Exchange,
+    ) -> (Found<O::Body>, CheckResult) {
+        let (answer, mut body) = response.into_parts();
+        let length = body.size_hint().exact();
+        let begin = |stored| Comparison::begin(stored, &answer, length);
+        let admitted = self.admits(&errand, &answer, &body, exchange);
+        let Some((head, mut comparison)) = admitted.ok().zip(check.candidates.iter().find_map(begin)) else {
+            let response = Response::from_parts(answer, body);
+            return (self.take_in(errand, response, exchange, FetchReason::Changed, None), CheckResult::Changed);
+        };
+        let differing = loop {
+            match body.frame().await {
+                None => break None,
+                Some(Err(error)) => return failed(errand, error),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) if comparison.push(&chunk) => {}
+                    Ok(chunk) => break Some(chunk),
+                    // Trailers: nothing of the content follows.
+                    Err(_trailers) => {}
+                },
+            }
+        };
+        if differing.is_none()
+            && let Some(confirmation) = comparison.finish(head, &errand.ask.fields, exchange)
+        {
+            return (self.keep(&errand, confirmation), CheckResult::Same);
+        }
+        let prefix = Prefix { equal: comparison.agreed(), differing };
+        let response = Response::from_parts(answer, body);
+        (self.take_in(errand, response, exchange, FetchReason::Changed, Some(prefix)), CheckResult::Changed)
+    }
+
+    /// Asks whether a representation that is still on its way in is current, so that more readers may follow it.
+    pub(super) async fn check_filling(
+        self: &Arc<Self>,
+        errand: Errand,
+        filled: Arc<Filled>,
+        why: FetchReason,
+    ) -> Answer<O::Body> {
+        let mut request = self.check_request(&errand, Method::GET);
+        if let Some(tag) = filled.tag() {
+            request.headers_mut().insert(header::IF_NONE_MATCH, tag.to_header_value());
+        }
+        let began = self.clock.moment();
+        let policy = Arc::clone(&errand.policy);
+        let (found, result) = match self.ask_origin(&errand, Purpose::Check, request).await {
+            Err(error) => failed(errand, error),
+            Ok((response, _)) if response.status() == StatusCode::NOT_MODIFIED => {
+                let repeated = EntityTag::of(response.headers()).is_some_and(|tag| filled.tag() == Some(&tag));
+                if repeated && !response.headers().contains_key(header::AGE) {
+                    (Found::Filled(Arc::new(filled.confirmed(errand.standing.confirmed))), CheckResult::Same)
+                } else {
+                    self.watch.metrics.unproven(Unproven::Filling);
+                    (self.fetch(errand, why).await, CheckResult::Unproven)
+                }
+            }
+            Ok((response, exchange)) => {
+                (self.take_in(errand, response, exchange, FetchReason::Changed, None), CheckResult::Changed)
+            }
+        };
+        let took = self.clock.moment().since(began);
+        self.watch.route(&policy, |route| route.check(Strategy::Conditional, result, took));
+        Answer { found, check: Some(CheckNote { strategy: Strategy::Conditional, result, elapsed: took }) }
+    }
+}
+
+/// Whether a full answer carries the very tag that the condition named.
+fn repeats_tag(check: &Check, answer: &HeaderMap) -> bool {
+    EntityTag::of(answer)
+        .is_some_and(|tag| check.candidates.iter().any(|stored| stored.head().tag.as_ref() == Some(&tag)))
+}

@@ -1,0 +1,212 @@
+//! One exchange: a question to the origin and what its answer means.
+//!
+//! It runs in a task of its own when it is shared, so that it survives the client that started it, and it ends at the
+//! response head: a body that is let in streams on by itself.
+
+use http::{Method, Request, Response, StatusCode, header};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Proxy;
+use super::take_in::Filled;
+use crate::access_log::CheckNote;
+use crate::metrics::CheckResult;
+use crate::origin::{Origin, OriginError, Purpose, RequestBody};
+use crate::rules::ask::Ask;
+use crate::rules::decide::shared_by_check;
+use crate::rules::digest::Sha256;
+use crate::rules::judge::Exchange;
+use crate::rules::learn::Shown;
+use crate::rules::lookup::Lookup;
+use crate::rules::moment::Moment;
+use crate::rules::outcome::{FetchReason, SkipReason};
+use crate::rules::policy::{Policy, Strategy};
+use crate::rules::promise::Confirmation;
+use crate::rules::question::{self, Check, Question};
+use crate::rules::stored::{Standing, StoredResponse};
+
+/// Content above this many bytes is hashed off the runtime's threads.
+pub(super) const HASH_INLINE_MAX: usize = 16 * 1024;
+
+/// What an exchange found, shared by its members.
+#[derive(Debug)]
+pub struct Answer<B> {
+    /// What it found.
+    pub(super) found: Found<B>,
+    /// The check that was made, if one was.
+    pub(super) check: Option<CheckNote>,
+}
+
+#[derive(Debug)]
+pub(super) enum Found<B> {
+    /// A stored response is current.
+    Confirmed(Confirmation),
+    /// A representation is on its way in.
+    Filled(Arc<Filled>),
+    /// A response that is for one request alone.
+    Alone(Alone<B>),
+    /// The origin failed. What was stored is there for a policy that excuses it.
+    Failed { error: OriginError, stored: Option<Arc<StoredResponse>> },
+}
+
+/// A response that may not be shared: the request that went out with its own fields takes it.
+#[derive(Debug)]
+pub(super) struct Alone<B> {
+    response: Mutex<Option<Response<B>>>,
+    pub(super) status: StatusCode,
+    pub(super) why: FetchReason,
+    pub(super) skip: SkipReason,
+    /// What is stored for the request, should the status be an error that a policy excuses.
+    pub(super) stored: Option<Arc<StoredResponse>>,
+}
+
+impl<B> Alone<B> {
+    pub(super) fn new(
+        response: Response<B>,
+        why: FetchReason,
+        skip: SkipReason,
+        stored: Option<Arc<StoredResponse>>,
+    ) -> Self {
+        Self { status: response.status(), response: Mutex::new(Some(response)), why, skip, stored }
+    }
+
+    /// The response, once.
+    pub(super) fn take(&self) -> Option<Response<B>> {
+        self.response.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The statuses that RFC 5861 §4 counts as errors.
+    pub(super) fn is_error(&self) -> bool {
+        matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
+    }
+}
+
+/// What an exchange is about: one request's fields and rules, and when it began.
+#[derive(Clone)]
+pub(super) struct Errand {
+    pub(super) ask: Arc<Ask>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) standing: Standing,
+    /// What is stored for the request, if anything.
+    pub(super) stored: Option<Arc<StoredResponse>>,
+    /// The fields that `Vary` is known to name, for remembering under the right key.
+    pub(super) vary: Vec<crate::rules::vary::Vary>,
+}
+
+impl<O: Origin> Proxy<O> {
+    /// Asks the origin, on behalf of everyone who arrived before `began`.
+    pub(super) async fn exchange(
+        self: &Arc<Self>,
+        ask: &Arc<Ask>,
+        policy: &Arc<Policy>,
+        began: Moment,
+    ) -> Answer<O::Body> {
+        let store = &self.shared.store;
+        let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
+        let errand = Errand {
+            ask: Arc::clone(ask),
+            policy: Arc::clone(policy),
+            standing: Standing { confirmed: began, epoch: store.epoch(&ask.key) },
+            stored: lookup.found().cloned(),
+            vary: lookup.vary(),
+        };
+        let question = self.learned(policy, |learned| {
+            learned.forget_if_old(began, self.config.cache.relearn_after);
+            question::choose(ask, &lookup, policy, learned)
+        });
+        match question {
+            Question::Check(check) => self.check(errand, check).await,
+            Question::Whole(why) => match self.shared.fillings.get(&ask.key).filter(|filled| filled.selected_by(ask)) {
+                Some(filled) => self.check_filling(errand, filled, why).await,
+                None => Answer { found: self.fetch(errand, why).await, check: None },
+            },
+        }
+    }
+
+    /// Makes a check, and counts it.
+    async fn check(self: &Arc<Self>, errand: Errand, check: Check) -> Answer<O::Body> {
+        self.watch.route(&errand.policy, |route| route.strategy(check.strategy, check.why.as_str()));
+        let began = self.clock.moment();
+        let (strategy, policy) = (check.strategy, Arc::clone(&errand.policy));
+        let (found, result) = match strategy {
+            Strategy::Conditional => self.check_conditional(errand, check).await,
+            Strategy::Head => self.check_head(errand, check).await,
+            Strategy::DigestEndpoint => self.check_digest(errand, check).await,
+            Strategy::Body => self.check_body(errand, check).await,
+        };
+        let took = self.clock.moment().since(began);
+        self.watch.route(&policy, |route| route.check(strategy, result, took));
+        Answer { found, check: Some(CheckNote { strategy, result, elapsed: took }) }
+    }
+
+    /// Asks for the whole representation.
+    pub(super) async fn fetch(self: &Arc<Self>, errand: Errand, why: FetchReason) -> Found<O::Body> {
+        let request = self.request(&errand, Method::GET);
+        match self.ask_origin(&errand, Purpose::Fetch, request).await {
+            Err(error) => failed(errand, error).0,
+            Ok((response, exchange)) => self.take_in(errand, response, exchange, why, None),
+        }
+    }
+
+    /// Keeps what was confirmed.
+    pub(super) fn keep(&self, errand: &Errand, confirmation: Confirmation) -> Found<O::Body> {
+        let by_tag = shared_by_check(&errand.policy);
+        self.shared.store.insert(&errand.ask.key, Arc::clone(confirmation.response()), by_tag);
+        Found::Confirmed(confirmation)
+    }
+
+    /// Sends a request and times it.
+    pub(super) async fn ask_origin(
+        &self,
+        errand: &Errand,
+        purpose: Purpose,
+        request: Request<RequestBody>,
+    ) -> Result<(Response<O::Body>, Exchange), OriginError> {
+        let asked = self.clock.now();
+        let response = self.origin.send(purpose, request).await;
+        let answered = self.clock.now();
+        let took = answered.at.since(asked.at);
+        self.watch.metrics.origin(purpose, response.as_ref().map(Response::status), took);
+        Ok((response?, Exchange { standing: errand.standing, asked: asked.wall, answered }))
+    }
+
+    /// A request with the asker's own fields, as its GET would have had them.
+    pub(super) fn request(&self, errand: &Errand, method: Method) -> Request<RequestBody> {
+        let mut request = Request::new(RequestBody::Empty);
+        *request.method_mut() = method;
+        *request.uri_mut() = http::Uri::from(errand.ask.target.clone());
+        request.headers_mut().clone_from(&errand.ask.fields);
+        request
+    }
+
+    /// The same without the client's `Cache-Control`: a check already is what its `no-cache` asks for, and some origins
+    /// ignore conditions that come with one.
+    pub(super) fn check_request(&self, errand: &Errand, method: Method) -> Request<RequestBody> {
+        let mut request = self.request(errand, method);
+        request.headers_mut().remove(header::CACHE_CONTROL);
+        request.headers_mut().remove(header::PRAGMA);
+        request
+    }
+
+    pub(super) fn learn(&self, errand: &Errand, shown: Shown) {
+        let relearn_after = self.config.cache.relearn_after;
+        self.learned(&errand.policy, |learned| learned.learn(shown, errand.standing.confirmed, relearn_after));
+    }
+}
+
+/// The content's SHA-256, computed off the runtime's threads when there is much of it.
+pub(super) async fn sha256_of(stored: &Arc<StoredResponse>) -> Sha256 {
+    if stored.sha256_known() || stored.len() <= HASH_INLINE_MAX {
+        return stored.sha256();
+    }
+    let owned = Arc::clone(stored);
+    match tokio::task::spawn_blocking(move || owned.sha256()).await {
+        Ok(sha256) => sha256,
+        // The pool is shutting down: the thread at hand will do.
+        Err(_) => stored.sha256(),
+    }
+}
+
+pub(super) fn failed<B>(errand: Errand, error: OriginError) -> (Found<B>, CheckResult) {
+    tracing::debug!(target = %errand.ask.target, %error, "the origin failed");
+    (Found::Failed { error, stored: errand.stored }, CheckResult::Error)
+}

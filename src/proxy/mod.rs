@@ -1,0 +1,286 @@
+//! The request's path: the one place where decisions meet I/O.
+//!
+//! A request becomes an [`Ask`] (or passes), the ask a lookup, the lookup a [`Decision`]. What needs the origin goes
+//! through the [flights](crate::flight), where requests for the same thing share one exchange that began after they all
+//! arrived; what comes back is a reply. `exchange` asks the origin, `take_in` lets a new representation in, `pass`
+//! forwards, `reply` renders.
+
+mod checks;
+mod digest;
+mod exchange;
+mod pass;
+mod reply;
+mod take_in;
+mod target;
+mod visit;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use crate::access_log::AccessLog;
+use crate::body::Body;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::fill::FillMemory;
+use crate::flight::{Began, Flights, Landing};
+use crate::metrics::Metrics;
+use crate::origin::{BoxError, Origin};
+use crate::routes::Routes;
+use crate::rules::ask::{self, Ask};
+use crate::rules::decide::{Decision, decide, excused_on_error};
+use crate::rules::key::ExchangeKey;
+use crate::rules::learn::Learned;
+use crate::rules::lookup::Lookup;
+use crate::rules::outcome::Refusal;
+use crate::rules::policy::Policy;
+use crate::rules::promise::Served;
+use crate::rules::stored::StoredResponse;
+use crate::server::{Drain, Peer};
+use crate::store::Store;
+
+use self::exchange::Found;
+use self::reply::Reply;
+use self::take_in::Fillings;
+use self::target::Target;
+use self::visit::{Ride, Visit, Watch};
+
+pub use self::exchange::Answer;
+pub use self::visit::Settled;
+
+/// What outlives a change of configuration: what is stored, what is running, what is counted.
+pub struct Shared<O: Origin> {
+    /// The stored responses.
+    pub store: Store,
+    /// Exchanges running and queued.
+    pub flights: Flights<ExchangeKey, Answer<O::Body>>,
+    /// The budget of bodies being filled.
+    pub fill_memory: Arc<FillMemory>,
+    /// Ends client connections; tunnels hold it too.
+    drain: Drain,
+    /// Bodies being filled whose tag can be asked about.
+    fillings: Fillings,
+}
+
+/// The proxy under one configuration.
+pub struct Proxy<O: Origin> {
+    origin: O,
+    /// For digest endpoints on other hosts.
+    elsewhere: Option<reqwest::Client>,
+    shared: Arc<Shared<O>>,
+    routes: Routes,
+    /// Per route, in the order of the configuration.
+    learned: Vec<Mutex<Learned>>,
+    config: Arc<Config>,
+    clock: Clock,
+    watch: Watch,
+    /// How this process names itself in `Via`.
+    via: Arc<str>,
+}
+
+/// Why no proxy can be made of a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// There is no route; a loaded configuration always ends with one.
+    #[error("the configuration has no route")]
+    NoRoutes,
+    /// A digest endpoint is on another host, and no client for it can be made.
+    #[error("no client for digest endpoints: {0}")]
+    DigestClient(#[from] reqwest::Error),
+}
+
+/// How many times a request takes part in a shared exchange before it makes its own.
+const FLIGHTS_MAX: usize = 2;
+
+impl<O: Origin> Shared<O> {
+    /// An empty store and no exchange running, within the bounds of `config`. An exchange that takes longer than all
+    /// the origin's deadlines together counts as lost.
+    #[must_use]
+    pub fn new(config: &Config, drain: Drain, clock: Clock) -> Self {
+        let origin = &config.origin;
+        let patience = 2 * (origin.connect_timeout + origin.response_timeout) + origin.progress_timeout;
+        Self {
+            store: Store::new(config.cache.memory, config.cache.variants_max),
+            flights: Flights::new(clock, config.limits.waiters, patience),
+            fill_memory: Arc::new(FillMemory::new(config.cache.fill_memory)),
+            drain,
+            fillings: Fillings::default(),
+        }
+    }
+}
+
+impl<O: Origin> Proxy<O> {
+    /// A proxy to `origin` under `config`, with what it shares with its predecessor.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn new(
+        origin: O,
+        config: Arc<Config>,
+        shared: Arc<Shared<O>>,
+        metrics: &Arc<Metrics>,
+        access_log: &Arc<AccessLog>,
+        clock: Clock,
+    ) -> Result<Self, SetupError> {
+        let names = config.routes.iter().map(|route| &*route.policy.name);
+        let watch = Watch {
+            metrics: Arc::clone(metrics),
+            routes: metrics.install_routes(names),
+            access_log: Arc::clone(access_log),
+            clock,
+        };
+        Ok(Self {
+            origin,
+            elsewhere: digest::client(&config)?,
+            shared,
+            routes: Routes::new(config.routes.clone()).ok_or(SetupError::NoRoutes)?,
+            learned: config.routes.iter().map(|_| Mutex::default()).collect(),
+            config,
+            clock,
+            watch,
+            via: instance().into(),
+        })
+    }
+
+    /// Looks at, or adds to, what the origin has shown on a route.
+    fn learned<T>(&self, policy: &Policy, look: impl FnOnce(&mut Learned) -> T) -> T {
+        match self.learned.get(policy.index) {
+            // Plain data: a panic under the lock leaves nothing half done that matters.
+            Some(learned) => look(&mut learned.lock().unwrap_or_else(PoisonError::into_inner)),
+            None => look(&mut Learned::default()),
+        }
+    }
+
+    /// Answers a request.
+    pub async fn handle<C>(self: Arc<Self>, request: Request<C>, peer: Peer) -> Response<Body<O::Body>>
+    where
+        C: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        C::Error: Into<BoxError>,
+    {
+        let arrived = self.clock.moment();
+        let target = Target::of(&request, &peer);
+        let policy = self.routes.select(request.method(), target.host(), request.uri().path());
+        let visit = Visit::begin(&self.watch, &request, target.host(), policy, &peer, arrived);
+        if let Some(refusal) = target.refusal(&request, &self.via) {
+            return self.render_refused(visit, refusal);
+        }
+        let policy = Arc::clone(policy);
+        let (head, content) = request.into_parts();
+        let asked = ask::read(&head, !content.is_end_stream(), target.scheme, &target.authority, &policy, arrived);
+        let why = match asked {
+            Err(why) => why,
+            Ok(mut ask) => {
+                self.prepare(&mut ask.fields, &head, &target, &peer);
+                let ask = Arc::new(ask);
+                match self.answer(&ask, &policy).await {
+                    Reply::Pass(why) => why,
+                    reply => return self.render(&ask, visit, reply).await,
+                }
+            }
+        };
+        self.pass(head, content, &target, &peer, visit, why).await
+    }
+
+    /// Finds the reply to an ask: from the store where a policy excuses it, or by an exchange.
+    async fn answer(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>) -> Reply<O::Body> {
+        let store = &self.shared.store;
+        let mut flights = 0;
+        loop {
+            let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
+            let absent = match decide(ask, &lookup, policy, store.epoch(&ask.key), self.clock.now()) {
+                Decision::Serve(excused) => {
+                    let served = Served::Excused(excused);
+                    return Reply::Stored { served, status: None, ride: Ride::default() };
+                }
+                Decision::Refuse(refusal) => return Reply::Refused(refusal),
+                Decision::Pass(why) => return Reply::Pass(why),
+                Decision::Fetch(_) => true,
+                Decision::Check => false,
+            };
+            let key = ask.exchange_key(&lookup.vary());
+            let forget = self.config.cache.uncacheable_for;
+            let alone = flights >= FLIGHTS_MAX
+                || !policy.collapse.enabled
+                || (absent && store.is_uncacheable(&key, self.clock.moment(), forget));
+            if alone {
+                let answer = self.exchange(ask, policy, self.clock.moment()).await;
+                // An exchange of one's own began after the request arrived and went out with its fields.
+                return self.usable(ask, policy, &answer, true).unwrap_or(Reply::Refused(Refusal::WaitedOut));
+            }
+            flights += 1;
+            match self.ride(key, ask, policy).await {
+                Err(refusal) => return Reply::Refused(refusal),
+                Ok(None) => {}
+                Ok(Some((answer, starter))) => match self.usable(ask, policy, &answer, starter) {
+                    Some(reply) => return reply,
+                    None if matches!(answer.found, Found::Alone { .. }) => flights = FLIGHTS_MAX,
+                    None => {}
+                },
+            }
+        }
+    }
+
+    /// Takes part in a shared exchange; `None` when it was lost and another is worth a try.
+    async fn ride(
+        self: &Arc<Self>,
+        key: ExchangeKey,
+        ask: &Arc<Ask>,
+        policy: &Arc<Policy>,
+    ) -> Result<Option<(Arc<Answer<O::Body>>, bool)>, Refusal> {
+        let (proxy, asker, rules) = (Arc::clone(self), Arc::clone(ask), Arc::clone(policy));
+        let start = |began: Began| async move { proxy.exchange(&asker, &rules, began.at).await };
+        let lease = policy.verify.lease();
+        let member =
+            self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start).map_err(|_| Refusal::Waiters)?;
+        match tokio::time::timeout(self.config.limits.wait_max, member.landed()).await {
+            Err(_) => Err(Refusal::WaitedOut),
+            Ok(Landing::Lost) => Ok(None),
+            Ok(Landing::Answered { answer, starter, .. }) => Ok(Some((answer, starter))),
+        }
+    }
+
+    /// The reply that one member may make of an exchange's answer, or `None` when it may not use it.
+    fn usable(
+        &self,
+        ask: &Arc<Ask>,
+        policy: &Policy,
+        answer: &Answer<O::Body>,
+        starter: bool,
+    ) -> Option<Reply<O::Body>> {
+        let excused = |stored: &Option<Arc<StoredResponse>>| {
+            excused_on_error(ask, stored.as_ref()?, policy, self.clock.now()).map(Served::Excused)
+        };
+        let ride = Ride { check: answer.check, collapsed: !starter };
+        match &answer.found {
+            Found::Confirmed(confirmation) => {
+                let served = confirmation.vouch(ask.arrived, policy.verify)?;
+                Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
+            }
+            Found::Filled(filled) => {
+                let reader = filled.reader(ask, policy)?;
+                Some(Reply::Filling { filled: filled.clone(), reader, ride })
+            }
+            Found::Alone(alone) => {
+                // RFC 5861 §4: an error status counts as an error.
+                let served = alone.is_error().then(|| excused(&alone.stored)).flatten();
+                if let Some(served) = served {
+                    return Some(Reply::Stored { served, status: Some(alone.status), ride });
+                }
+                let response = alone.take().filter(|_| starter)?;
+                Some(Reply::Alone { response, why: alone.why, skip: alone.skip, ride })
+            }
+            Found::Failed { error, stored } => Some(match excused(stored) {
+                Some(served) => Reply::Stored { served, status: None, ride },
+                None => Reply::Failed { error: error.clone(), ride },
+            }),
+        }
+    }
+}
+
+/// This process's name in `Via`: like no other's, so that a request that comes back is known, and one that went through
+/// another truehit is not taken for one that did.
+fn instance() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("truehit-{:08x}", RandomState::new().hash_one(std::process::id()) >> 32)
+}

@@ -1,0 +1,250 @@
+//! Replies: the one place that turns what was found into a response.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode, response};
+
+use super::Proxy;
+use super::exchange::sha256_of;
+use super::take_in::Filled;
+use super::visit::{Ride, Visit};
+use crate::body::{Body, Content};
+use crate::fill::Reader;
+use crate::origin::{Origin, OriginError};
+use crate::rules::ask::Ask;
+use crate::rules::digest::REPR_DIGEST;
+use crate::rules::outcome::{Excuse, FetchReason, Kind, Outcome, PassReason, Proof, Refusal, SkipReason};
+use crate::rules::preconditions::not_modified_head;
+use crate::rules::promise::Served;
+use crate::rules::validator::{self, EntityTag};
+use crate::rules::{fields, forwarding};
+
+/// `Cache-Status` (RFC 9211).
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// `Proxy-Status` (RFC 9209).
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// What a request gets.
+pub(super) enum Reply<B> {
+    /// A stored response, with the proof or the excuse that lets it out, and the status of the answer behind it.
+    Stored { served: Served, status: Option<StatusCode>, ride: Ride },
+    /// A representation as it arrives.
+    Filling { filled: Arc<Filled>, reader: Reader, ride: Ride },
+    /// A response that may not be shared.
+    Alone { response: Response<B>, why: FetchReason, skip: SkipReason, ride: Ride },
+    /// The origin failed.
+    Failed { error: OriginError, ride: Ride },
+    /// Answered here.
+    Refused(Refusal),
+    /// Not for a cache after all: the request passes.
+    Pass(PassReason),
+}
+
+impl<O: Origin> Proxy<O> {
+    /// Renders a reply to an ask.
+    pub(super) async fn render(&self, ask: &Ask, visit: Visit, reply: Reply<O::Body>) -> Response<Body<O::Body>> {
+        match reply {
+            Reply::Stored { served, status, ride } => self.render_stored(ask, visit, served, status, ride).await,
+            Reply::Filling { filled, reader, ride } => self.render_filling(ask, visit, &filled, reader, ride),
+            Reply::Alone { response, why, skip, ride } => {
+                let (mut parts, body) = response.into_parts();
+                fields::remove_hop_by_hop(&mut parts.headers);
+                let outcome = Outcome { fwd_status: Some(parts.status), ..Outcome::new(kind_of(why), skip.as_str()) };
+                self.respond(ask, visit, parts, Content::Passing(body), outcome, ride)
+            }
+            Reply::Failed { error, ride } => self.render_failed(visit, &error, ride),
+            Reply::Refused(refusal) => self.render_refused(visit, refusal),
+            // `handle` takes this one out before it renders.
+            Reply::Pass(_) => self.render_refused(visit, Refusal::BadRequest),
+        }
+    }
+
+    async fn render_stored(
+        &self,
+        ask: &Ask,
+        visit: Visit,
+        served: Served,
+        status: Option<StatusCode>,
+        ride: Ride,
+    ) -> Response<Body<O::Body>> {
+        let stored = Arc::clone(served.response());
+        let mut parts = parts(stored.head().status, stored.head().fields.clone());
+        // The digest gives clients what the origin lacks: a strong tag, and so 304s.
+        let lacks_tag = stored.head().tag.is_none() && stored.head().status == StatusCode::OK;
+        if lacks_tag || ask.wants_digest {
+            let sha256 = sha256_of(&stored).await;
+            if lacks_tag {
+                parts.headers.insert(header::ETAG, sha256.entity_tag());
+            }
+            if ask.wants_digest {
+                parts.headers.insert(REPR_DIGEST, sha256.repr_digest());
+            }
+        }
+        let age = stored.head().age(self.watch.clock.moment());
+        let outcome = match &served {
+            Served::Checked(checked) => Outcome::new(Kind::Checked, checked.proof().as_str()),
+            Served::Excused(excused) => {
+                // RFC 9111 §5.1: what was not validated for this request carries its age.
+                parts.headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+                let ttl = i64::try_from(stored.head().lifetime().as_secs())
+                    .unwrap_or(i64::MAX)
+                    .saturating_sub_unsigned(age.as_secs());
+                let ttl = (excused.excuse() == Excuse::Fresh).then_some(ttl);
+                Outcome { ttl, ..Outcome::new(Kind::Excused, excused.excuse().as_str()) }
+            }
+        };
+        let outcome = Outcome { fwd_status: status, ..outcome };
+        let (bytes, trailers) = served.into_content();
+        self.respond(ask, visit, parts, Content::Full(bytes, trailers), outcome, ride)
+    }
+
+    fn render_filling(
+        &self,
+        ask: &Ask,
+        visit: Visit,
+        filled: &Filled,
+        reader: Reader,
+        ride: Ride,
+    ) -> Response<Body<O::Body>> {
+        let outcome = if filled.confirmed {
+            Outcome::new(Kind::Checked, Proof::StrongTag.as_str())
+        } else {
+            Outcome { stored: filled.records(), ..Outcome::new(kind_of(filled.why), filled.why.as_str()) }
+        };
+        let status = if filled.confirmed { StatusCode::NOT_MODIFIED } else { filled.status };
+        let outcome = Outcome { fwd_status: Some(status), ..outcome };
+        let parts = parts(filled.status, (*filled.fields).clone());
+        self.respond(ask, visit, parts, Content::Filling(reader), outcome, ride)
+    }
+
+    /// Answers the client's own conditions, leaves out what HEAD and 304 have no place for, and signs.
+    fn respond(
+        &self,
+        ask: &Ask,
+        visit: Visit,
+        mut parts: response::Parts,
+        mut content: Content<O::Body>,
+        outcome: Outcome,
+        ride: Ride,
+    ) -> Response<Body<O::Body>> {
+        let tag = EntityTag::of(&parts.headers);
+        let last_modified = validator::date_of(&parts.headers, header::LAST_MODIFIED);
+        // RFC 9110 §13.2.1: conditions are for what would otherwise be a 200.
+        if parts.status == StatusCode::OK && ask.preconditions.not_modified(tag.as_ref(), last_modified) {
+            parts.status = StatusCode::NOT_MODIFIED;
+            parts.headers = not_modified_head(&parts.headers);
+            content = Content::Empty;
+        } else if ask.head_only {
+            content = Content::Empty;
+        }
+        let settled = visit.settle(outcome, parts.status, ride);
+        sign(&mut parts, settled.outcome(), &self.via);
+        Response::from_parts(parts, Body::new(content, settled))
+    }
+
+    /// The one mapping of an origin's failure to a response: status by RFC 9209 §2.3, and `Proxy-Status`.
+    pub(super) fn render_failed(&self, visit: Visit, error: &OriginError, ride: Ride) -> Response<Body<O::Body>> {
+        let status = match error {
+            OriginError::ConnectionTimeout | OriginError::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            OriginError::ConnectionLimit => StatusCode::SERVICE_UNAVAILABLE,
+            OriginError::RequestIncomplete(_) => StatusCode::BAD_REQUEST,
+            OriginError::Dns(_)
+            | OriginError::ConnectionRefused
+            | OriginError::ConnectionTerminated(_)
+            | OriginError::TlsProtocol(_)
+            | OriginError::TlsCertificate(_)
+            | OriginError::Protocol(_)
+            | OriginError::ResponseIncomplete(_) => StatusCode::BAD_GATEWAY,
+        };
+        let outcome = Outcome::new(Kind::Failed, error.as_str());
+        self.problem(visit, status, outcome, ride, error.as_str(), &error.to_string())
+    }
+
+    /// A refusal, and what the client can do about it.
+    pub(super) fn render_refused(&self, visit: Visit, refusal: Refusal) -> Response<Body<O::Body>> {
+        let (status, error, detail) = match refusal {
+            Refusal::OnlyIfCached => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "proxy_internal_response",
+                "only-if-cached, and nothing is stored that may be served without asking the origin",
+            ),
+            Refusal::Loop => {
+                (StatusCode::BAD_GATEWAY, "proxy_loop_detected", "the request came back through this proxy")
+            }
+            Refusal::Waiters => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "proxy_internal_response",
+                "as many requests wait for the origin as may (limits.waiters)",
+            ),
+            Refusal::WaitedOut => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "http_response_timeout",
+                "the request waited as long as it may (limits.wait_max)",
+            ),
+            Refusal::BadRequest | Refusal::ClientLeft => (
+                StatusCode::BAD_REQUEST,
+                "http_request_error",
+                "a request needs exactly one Host, and CONNECT is not served",
+            ),
+        };
+        let outcome = Outcome::new(Kind::Refused, refusal.as_str());
+        let mut response = self.problem(visit, status, outcome, Ride::default(), error, detail);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    /// An answer of our own: `Proxy-Status` for machines, `application/problem+json` (RFC 9457) for people.
+    fn problem(
+        &self,
+        visit: Visit,
+        status: StatusCode,
+        outcome: Outcome,
+        ride: Ride,
+        error: &str,
+        detail: &str,
+    ) -> Response<Body<O::Body>> {
+        let problem = serde_json::json!({
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": detail,
+            "reason": outcome.reason,
+        });
+        let text = Bytes::from(format!("{problem}\n"));
+        let mut parts = parts(status, HeaderMap::new());
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(value) = HeaderValue::try_from(format!("truehit; error={error}")) {
+            parts.headers.insert(PROXY_STATUS, value);
+        }
+        let settled = visit.settle(outcome, status, ride);
+        Response::from_parts(parts, Body::new(Content::Full(text, None), settled))
+    }
+}
+
+/// `Via` and `Cache-Status`: what an intermediary adds to every response that it forwards or stores.
+pub(super) fn sign(parts: &mut response::Parts, outcome: &Outcome, via: &str) {
+    forwarding::append_via(&mut parts.headers, parts.version, via);
+    if let Some(value) = outcome.cache_status().and_then(|member| HeaderValue::try_from(member).ok()) {
+        parts.headers.append(CACHE_STATUS, value);
+    }
+}
+
+/// How a fetch counts: something was stored and is not current, or nothing usable was.
+const fn kind_of(why: FetchReason) -> Kind {
+    match why {
+        FetchReason::Absent => Kind::Miss,
+        FetchReason::VaryMismatch => Kind::VaryMiss,
+        FetchReason::Changed | FetchReason::Unproven | FetchReason::Uncheckable => Kind::Changed,
+    }
+}
+
+fn parts(status: StatusCode, fields: HeaderMap) -> response::Parts {
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = status;
+    parts.headers = fields;
+    parts
+}

@@ -1,0 +1,250 @@
+//! Letting a representation in: what may be stored is recorded as it streams to whoever waits for it.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, response};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use super::Proxy;
+use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX};
+use crate::fill::{Fill, Pump, Reader};
+use crate::origin::{CloseDelimited, Origin, Purpose};
+use crate::rules::admit::{Framing, admit};
+use crate::rules::ask::Ask;
+use crate::rules::collapse;
+use crate::rules::decide::shared_by_check;
+use crate::rules::fields;
+use crate::rules::judge::Exchange;
+use crate::rules::key::CacheKey;
+use crate::rules::moment::Moment;
+use crate::rules::outcome::{FetchReason, SkipReason};
+use crate::rules::policy::Policy;
+use crate::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
+use crate::rules::validator::EntityTag;
+use crate::rules::vary;
+
+/// Content that a comparison has consumed: what equals stored bytes, and the first chunk that did not.
+pub(super) struct Prefix {
+    pub(super) equal: Bytes,
+    pub(super) differing: Option<Bytes>,
+}
+
+/// A representation on its way in: its head, its body as it arrives, and for whom.
+#[derive(Clone, Debug)]
+pub(super) struct Filled {
+    fill: Arc<Fill>,
+    /// The head as it is forwarded.
+    pub(super) status: StatusCode,
+    pub(super) fields: Arc<HeaderMap>,
+    /// The head as it is stored.
+    head: Arc<StoredHead>,
+    pub(super) why: FetchReason,
+    /// When the exchange began that fetched it, or that confirmed it since.
+    began: Moment,
+    /// Whether a check confirmed it while it was on its way.
+    pub(super) confirmed: bool,
+    /// The selecting fields of the request that it answers, canonical.
+    selecting: Box<[u8]>,
+}
+
+impl Filled {
+    /// The entity tag, if it is one by which a copy on its way in can be checked.
+    pub(super) fn tag(&self) -> Option<&EntityTag> {
+        self.head.tag.as_ref().filter(|_| self.head.tag_vouches)
+    }
+
+    /// Whether it is the response to the ask's selecting fields. (A cold batch is split by the `Vary` that comes back.)
+    pub(super) fn selected_by(&self, ask: &Ask) -> bool {
+        self.head.vary.names().is_some_and(|names| vary::selecting(names, &ask.fields) == self.selecting)
+    }
+
+    /// A reader for a request that may use it.
+    pub(super) fn reader(&self, ask: &Ask, policy: &Policy) -> Option<Reader> {
+        let usable = collapse::usable(self.began, ask.arrived, policy.verify.lease());
+        (usable && self.selected_by(ask)).then(|| self.fill.reader()).flatten()
+    }
+
+    /// The same, confirmed by an exchange that began at `began`.
+    pub(super) fn confirmed(&self, began: Moment) -> Self {
+        Self { began, confirmed: true, ..self.clone() }
+    }
+
+    /// Whether it is being recorded.
+    pub(super) fn records(&self) -> bool {
+        self.fill.records()
+    }
+}
+
+/// The representations on their way in that a check can ask about, by key: at most one each, the latest.
+#[derive(Debug, Default)]
+pub(super) struct Fillings(Mutex<HashMap<CacheKey, Arc<Filled>>>);
+
+impl Fillings {
+    pub(super) fn get(&self, key: &CacheKey) -> Option<Arc<Filled>> {
+        self.lock().get(key).filter(|filled| filled.tag().is_some() && filled.records()).cloned()
+    }
+
+    fn begin(&self, key: &CacheKey, filled: &Arc<Filled>) {
+        self.lock().insert(key.clone(), Arc::clone(filled));
+    }
+
+    fn end(&self, key: &CacheKey, filled: &Arc<Filled>) {
+        let mut all = self.lock();
+        if all.get(key).is_some_and(|latest| Arc::ptr_eq(latest, filled)) {
+            all.remove(key);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CacheKey, Arc<Filled>>> {
+        // Nothing that can panic runs under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<O: Origin> Proxy<O> {
+    /// Whether a response may be stored.
+    pub(super) fn admits(
+        &self,
+        errand: &Errand,
+        answer: &response::Parts,
+        body: &O::Body,
+        exchange: Exchange,
+    ) -> Result<StoredHead, SkipReason> {
+        let head = StoredHead::read(
+            answer.status,
+            &answer.headers,
+            errand.policy.set_cookie,
+            exchange.asked,
+            exchange.answered,
+        );
+        let framing = Framing {
+            length: body.size_hint().exact(),
+            close_delimited: answer.extensions.get::<CloseDelimited>().is_some(),
+        };
+        admit(&errand.ask, answer, &head, framing, &errand.policy, exchange.answered.at).map(|()| head)
+    }
+
+    /// Lets a response in: recorded and shared if it may be stored, for the one that asked alone if not.
+    pub(super) fn take_in(
+        self: &Arc<Self>,
+        errand: Errand,
+        response: Response<O::Body>,
+        exchange: Exchange,
+        why: FetchReason,
+        prefix: Option<Prefix>,
+    ) -> Found<O::Body> {
+        let (mut answer, body) = response.into_parts();
+        match self.admits(&errand, &answer, &body, exchange) {
+            Err(skip) => {
+                self.watch.metrics.not_stored(skip);
+                if skip.will_repeat() {
+                    let key = errand.ask.exchange_key(&errand.vary);
+                    self.shared.store.remember_uncacheable(key, exchange.answered.at);
+                }
+                self.drop_if_gone(&errand, answer.status);
+                let response = Response::from_parts(answer, body);
+                Found::Alone(Alone::new(response, why, skip, errand.stored))
+            }
+            Ok(head) => {
+                fields::remove_hop_by_hop(&mut answer.headers);
+                let (fill, pump) = Fill::start(Arc::clone(&self.shared.fill_memory), errand.policy.object_max);
+                let filled = Arc::new(Filled {
+                    fill,
+                    status: answer.status,
+                    fields: Arc::new(answer.headers),
+                    selecting: head
+                        .vary
+                        .names()
+                        .map(|names| vary::selecting(names, &errand.ask.fields))
+                        .unwrap_or_default(),
+                    head: Arc::new(head),
+                    why,
+                    began: errand.standing.confirmed,
+                    confirmed: false,
+                });
+                self.shared.fillings.begin(&errand.ask.key, &filled);
+                let proxy = Arc::clone(self);
+                let taken = Arc::clone(&filled);
+                tokio::spawn(async move {
+                    proxy.pump(&errand, &taken, body, pump, prefix).await;
+                    proxy.shared.fillings.end(&errand.ask.key, &taken);
+                });
+                Found::Filled(filled)
+            }
+        }
+    }
+
+    /// What the origin no longer has is not worth its memory.
+    fn drop_if_gone(&self, errand: &Errand, status: StatusCode) {
+        if let Some(stored) = errand.stored.as_ref().filter(|_| matches!(status.as_u16(), 404 | 410)) {
+            self.shared.store.remove(&errand.ask.key, stored);
+        }
+    }
+
+    /// Takes a body in to its end, and stores it if it was recorded whole.
+    async fn pump(&self, errand: &Errand, filled: &Filled, mut body: O::Body, pump: Pump, prefix: Option<Prefix>) {
+        let declared = body.size_hint().exact().map(|rest| {
+            // After a comparison the hint speaks of what is still to come.
+            let consumed =
+                prefix.iter().map(|prefix| prefix.equal.len() + prefix.differing.as_ref().map_or(0, Bytes::len));
+            rest + consumed.sum::<usize>() as u64
+        });
+        if let Some(Prefix { equal, differing }) = prefix {
+            pump.push(equal);
+            differing.into_iter().for_each(|chunk| pump.push(chunk));
+        }
+        let (mut last, mut trailers) = (None, None);
+        while !body.is_end_stream() {
+            if let Err(abandoned) = poll_fn(|cx| pump.poll_room(cx)).await {
+                return self.watch.metrics.not_stored(abandoned);
+            }
+            match body.frame().await {
+                None => break,
+                Some(Err(error)) => {
+                    self.watch.metrics.not_stored(SkipReason::Incomplete);
+                    tracing::debug!(target = %errand.ask.target, %error, "a response body broke off");
+                    return pump.fail(error);
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => {
+                        self.watch.metrics.origin_body_bytes(Purpose::Fetch, chunk.len() as u64);
+                        // The last chunk is held back until the whole is stored: a client that has read it may ask
+                        // again at once, and should find it.
+                        if body.is_end_stream() { last = Some(chunk) } else { pump.push(chunk) }
+                    }
+                    Err(frame) => trailers = frame.into_trailers().ok(),
+                },
+            }
+        }
+        let recorded = pump.recorded(last.as_ref()).and_then(|chunks| {
+            Recorded::complete(&chunks, declared, &filled.fields, trailers.clone()).inspect_err(|skip| {
+                tracing::warn!(target = %errand.ask.target, reason = skip.as_str(), "a response contradicts its own length or digest");
+            })
+        });
+        match recorded {
+            Ok(recorded) => self.store(errand, filled, recorded).await,
+            Err(skip) => self.watch.metrics.not_stored(skip),
+        }
+        last.into_iter().for_each(|chunk| pump.push(chunk));
+        pump.finish(trailers);
+    }
+
+    async fn store(&self, errand: &Errand, filled: &Filled, recorded: Recorded) {
+        let Errand { ask, policy, standing, .. } = errand;
+        let hashes = filled.head.tag.as_ref().is_some_and(|tag| tag.weak) && recorded.len() > HASH_INLINE_MAX;
+        let stored = if hashes {
+            let (head, ask, standing): (StoredHead, Arc<Ask>, Standing) =
+                ((*filled.head).clone(), Arc::clone(ask), *standing);
+            tokio::task::spawn_blocking(move || StoredResponse::new(head, recorded, &ask.fields, standing)).await.ok()
+        } else {
+            Some(StoredResponse::new((*filled.head).clone(), recorded, &ask.fields, *standing))
+        };
+        if let Some(stored) = stored {
+            self.shared.store.insert(&ask.key, Arc::new(stored), shared_by_check(policy));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `Target`: whom a request is addressed to, and what it looks like when it leaves for the origin.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Uri, Version, request};
+
+use super::Proxy;
+use crate::origin::Origin;
+use crate::rules::forwarding;
+use crate::rules::outcome::Refusal;
+use crate::server::Peer;
+
+/// A request's target URI, but for the path and query.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// `http` or `https`, as the client connected.
+    pub(super) scheme: &'static str,
+    /// The authority that the request names: `:authority`, an absolute target's, or `Host` (RFC 9110 §7.1).
+    pub(super) authority: Vec<u8>,
+}
+
+impl Target {
+    /// Reads a request's target. In a target in absolute form the authority there wins (RFC 9112 §3.2.2).
+    pub(super) fn of<C>(request: &Request<C>, peer: &Peer) -> Self {
+        let authority = match request.uri().authority() {
+            Some(authority) => authority.as_str().as_bytes().to_vec(),
+            None => request.headers().get(header::HOST).map(|host| host.as_bytes().to_vec()).unwrap_or_default(),
+        };
+        Self { scheme: if peer.tls { "https" } else { "http" }, authority }
+    }
+
+    /// The authority as text.
+    pub(super) fn host(&self) -> Option<&str> {
+        std::str::from_utf8(&self.authority).ok()
+    }
+
+    /// Why the request cannot be forwarded at all, if so.
+    pub(super) fn refusal<C>(&self, request: &Request<C>, via: &str) -> Option<Refusal> {
+        let hosts = request.headers().get_all(header::HOST).iter().count();
+        // RFC 9112 §3.2: an HTTP/1.1 request has exactly one Host.
+        let missing = request.version() == Version::HTTP_11 && hosts == 0;
+        if missing || hosts > 1 || request.method() == Method::CONNECT {
+            return Some(Refusal::BadRequest);
+        }
+        forwarding::via_loops(request.headers(), via).then_some(Refusal::Loop)
+    }
+}
+
+impl<O: Origin> Proxy<O> {
+    /// Makes fields that are free of hop-by-hop ones ready to leave for the origin.
+    pub(super) fn prepare(&self, outgoing: &mut HeaderMap, head: &request::Parts, target: &Target, peer: &Peer) {
+        let address = peer.address.ip().to_canonical();
+        let trusted = self.config.listen.trusted_proxies.iter().any(|net| net.contains(&address));
+        // `X-Forwarded-Host` repeats what the client asked for, so it is made while `Host` still says that.
+        set_host(outgoing, &target.authority);
+        forwarding::set_forwarding(outgoing, address, peer.tls, trusted);
+        if let Some(host) = &self.config.origin.host {
+            set_host(outgoing, host.as_bytes());
+        }
+        forwarding::append_via(outgoing, head.version, &self.via);
+    }
+}
+
+fn set_host(fields: &mut HeaderMap, host: &[u8]) {
+    if let Ok(host) = HeaderValue::from_bytes(host) {
+        fields.insert(header::HOST, host);
+    }
+}
+
+/// The target in origin form, its path and query byte for byte (`*` for a server-wide OPTIONS).
+pub(super) fn origin_form(uri: &Uri) -> Uri {
+    match uri.path_and_query() {
+        Some(target) => Uri::from(target.clone()),
+        None => Uri::from_static("/"),
+    }
+}

@@ -1,0 +1,260 @@
+//! Where a request came from: `Via`, `Forwarded` and the `X-Forwarded-*` family, set by us and not taken from strangers.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::header::{FORWARDED, HOST, HeaderName, VIA};
+use http::{HeaderMap, HeaderValue, Version};
+
+use super::list::members;
+
+/// Appends this proxy to `Via` (RFC 9110 §7.6.3): the version that the message was *received* in, and our pseudonym.
+///
+/// `ours` must differ between two proxies in one chain, or the second takes the first for itself.
+pub fn append_via(head: &mut HeaderMap, received: Version, ours: &str) {
+    let version = match received {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    };
+    if let Ok(value) = HeaderValue::try_from(format!("{version} {ours}")) {
+        head.append(VIA, value);
+    }
+}
+
+/// Whether a message has already passed the proxy called `ours`.
+#[must_use]
+pub fn via_loops(head: &HeaderMap, ours: &str) -> bool {
+    head.get_all(VIA).iter().flat_map(|line| members(line.as_bytes())).any(|hop| {
+        // RFC 9110 §7.6.3: `received-protocol RWS received-by [ RWS comment ]`.
+        let by = hop.split(|&byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty()).nth(1);
+        by.is_some_and(|by| by.eq_ignore_ascii_case(ours.as_bytes()))
+    })
+}
+
+/// Says to the origin who asked, over what, and under which name.
+///
+/// From a stranger, every field that claims such a thing is removed first. From a `trusted` peer the chain is appended
+/// to, and what it says about scheme and host stays. Fields that make an origin answer for another target or method
+/// than the request's are removed in either case: what they change is not in the key (cache poisoning).
+///
+/// `Host` must be the effective one when this is called.
+pub fn set_forwarding(head: &mut HeaderMap, peer: IpAddr, tls: bool, trusted: bool) {
+    let claims: Vec<HeaderName> =
+        head.keys().filter(|name| redirects(name) || (!trusted && claims_origin(name))).cloned().collect();
+    for name in claims {
+        head.remove(name);
+    }
+    let peer = peer.to_canonical();
+    let scheme = if tls { "https" } else { "http" };
+    let host = head.get(HOST).cloned();
+
+    append_to_list(head, X_FORWARDED_FOR, &peer.to_string());
+    if !head.contains_key(X_FORWARDED_PROTO) {
+        head.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    }
+    if let Some(host) = &host
+        && !head.contains_key(X_FORWARDED_HOST)
+    {
+        head.insert(X_FORWARDED_HOST, host.clone());
+    }
+    append_to_list(head, FORWARDED, &forwarded(peer, host.as_ref(), scheme));
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// One element of `Forwarded` (RFC 7239 §4).
+fn forwarded(peer: IpAddr, host: Option<&HeaderValue>, scheme: &str) -> String {
+    // RFC 7239 §6: an IPv6 address stands in square brackets, which no token may hold, so the node is quoted.
+    let mut element = match peer {
+        IpAddr::V4(peer) => format!("for={peer}"),
+        IpAddr::V6(peer) => format!("for=\"[{peer}]\""),
+    };
+    // A host with a quote in it is no host (RFC 3986 §3.2.2), and must not end the string here.
+    let host = host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\']));
+    if let Some(host) = host {
+        // Writing to a string cannot fail.
+        let _ = write!(element, ";host=\"{host}\"");
+    }
+    let _ = write!(element, ";proto={scheme}");
+    element
+}
+
+/// Appends `member` to the list in `name`, as one line: many origins read only the first line or only the last.
+fn append_to_list(head: &mut HeaderMap, name: HeaderName, member: &str) {
+    let mut list: Vec<u8> = Vec::new();
+    for line in head.get_all(&name) {
+        list.extend_from_slice(line.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(member.as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&list) {
+        head.insert(name, value);
+    }
+}
+
+/// Fields by which frameworks answer for another target or method than the request line's.
+fn redirects(name: &HeaderName) -> bool {
+    const NAMES: &[&str] = &[
+        "x-original-url",
+        "x-original-uri",
+        "x-rewrite-url",
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+        "x-http-host-override",
+        "x-host",
+        "x-host-override",
+    ];
+    is_one_of(name, NAMES)
+}
+
+/// Fields that claim where a request came from.
+fn claims_origin(name: &HeaderName) -> bool {
+    const NAMES: &[&str] = &[
+        "forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-originating-ip",
+        "x-remote-ip",
+        "x-remote-addr",
+        "client-ip",
+        "true-client-ip",
+        "x-scheme",
+        "x-url-scheme",
+        "front-end-https",
+        "x-script-name",
+        "x-original-host",
+    ];
+    is_one_of(name, NAMES) || hyphenated(name).starts_with("x-forwarded")
+}
+
+fn is_one_of(name: &HeaderName, names: &[&str]) -> bool {
+    names.contains(&&*hyphenated(name))
+}
+
+/// CGI and WSGI origins cannot tell `_` from `-`: `X_Forwarded_For` is the same variable to them.
+fn hyphenated(name: &HeaderName) -> String {
+    name.as_str().replace('_', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::testing::{any_head, head};
+
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    #[test]
+    fn what_a_stranger_claims_is_dropped() {
+        let mut request = head(&[
+            ("host", "api.example"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-proto", "gopher"),
+            ("x-forwarded-port", "1"),
+            ("x-forwarded-server", "evil"),
+            ("x-forwarded-prefix", "/evil"),
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x-real-ip", "10.0.0.1"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
+            ("x-http-method-override", "DELETE"),
+            ("x_http_method_override", "DELETE"),
+            ("x-method-override", "DELETE"),
+            ("x-request-id", "7"),
+        ]);
+        set_forwarding(&mut request, PEER, false, false);
+        let expected = head(&[
+            ("host", "api.example"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "api.example"),
+            ("forwarded", "for=192.0.2.1;host=\"api.example\";proto=http"),
+            ("x-request-id", "7"),
+        ]);
+        assert_eq!(request, expected);
+    }
+
+    #[test]
+    fn what_a_trusted_peer_says_is_appended_to() {
+        let mut request = head(&[
+            ("host", "api.internal"),
+            ("forwarded", "for=198.51.100.7;proto=https"),
+            ("x-forwarded-for", "198.51.100.7"),
+            ("x-forwarded-for", "198.51.100.8"),
+            ("x-forwarded-host", "api.example"),
+            ("x-forwarded-proto", "https"),
+            ("x-original-url", "/admin"),
+        ]);
+        set_forwarding(&mut request, PEER, false, true);
+        assert_eq!(request["x-forwarded-for"], "198.51.100.7, 198.51.100.8, 192.0.2.1");
+        assert_eq!(request["x-forwarded-host"], "api.example");
+        assert_eq!(request["x-forwarded-proto"], "https");
+        assert_eq!(
+            request["forwarded"],
+            "for=198.51.100.7;proto=https, for=192.0.2.1;host=\"api.internal\";proto=http"
+        );
+        assert!(!request.contains_key("x-original-url"), "it is not in the key, whoever sent it");
+    }
+
+    #[test]
+    fn addresses_are_written_as_rfc_7239_6_says() {
+        let mut request = head(&[("host", "[::1]:8080")]);
+        set_forwarding(&mut request, IpAddr::V6(Ipv6Addr::LOCALHOST), true, false);
+        assert_eq!(request["forwarded"], "for=\"[::1]\";host=\"[::1]:8080\";proto=https");
+        let mut mapped = HeaderMap::new();
+        set_forwarding(&mut mapped, IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), true, false);
+        assert_eq!(mapped["x-forwarded-for"], "127.0.0.1", "a mapped address is its IPv4 one");
+        let mut quoted = head(&[("host", "a\";for=b")]);
+        set_forwarding(&mut quoted, PEER, true, false);
+        assert_eq!(quoted["forwarded"], "for=192.0.2.1;proto=https");
+    }
+
+    #[test]
+    fn via_names_who_passed_a_message_on() {
+        let mut message = head(&[("via", "1.0 fred")]);
+        append_via(&mut message, Version::HTTP_2, "truehit-1");
+        let hops: Vec<_> = message.get_all(VIA).iter().collect();
+        assert_eq!(hops, ["1.0 fred", "2 truehit-1"]);
+        let rows = [
+            ("RFC 9110 §7.6.3", "1.0 fred, HTTP/1.1 Truehit-1 (a, comment)", true),
+            ("another instance", "1.1 truehit-2", false),
+            ("a protocol of that name", "truehit-1 fred", false),
+            ("malformed", "truehit-1", false),
+        ];
+        for (sentence, value, expected) in rows {
+            assert_eq!(via_loops(&head(&[("via", value)]), "truehit-1"), expected, "{sentence}");
+        }
+        assert!(via_loops(&message, "truehit-1"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_stranger_cannot_be_heard(
+            any in any_head(&["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "x_forwarded_proto"]),
+        ) {
+            let mut heard = any;
+            set_forwarding(&mut heard, PEER, true, false);
+            let mut silent = HeaderMap::new();
+            set_forwarding(&mut silent, PEER, true, false);
+            prop_assert_eq!(heard, silent);
+        }
+
+        #[test]
+        fn no_value_makes_it_panic(mut any in any_head(&["forwarded", "x-forwarded-for", "host", "via"])) {
+            set_forwarding(&mut any, PEER, true, true);
+            let _ = via_loops(&any, "truehit");
+        }
+    }
+}

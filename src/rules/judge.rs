@@ -1,0 +1,226 @@
+//! What the origin's answer says about a stored response.
+//!
+//! The only place that makes a [`Confirmation`]. Under `every-hit` and a lease, what counts as "same" is an equal
+//! SHA-256, an equal strong entity tag, an equal tag that was recognised as a digest of the stored bytes, or equal
+//! bytes; under `when-stale` RFC 9111 §4.3.3 is the rule.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header, response};
+
+use super::decide::shared_by_check;
+use super::digest::{self, Sha256};
+use super::moment::Now;
+use super::outcome::{Proof, Unproven};
+use super::policy::{Policy, Verify};
+use super::promise::Confirmation;
+use super::question::tag_proof;
+use super::stored::{Standing, StoredHead, StoredResponse};
+use super::validator::{self, EntityTag};
+
+/// What an answer says.
+#[derive(Debug)]
+pub enum Verdict {
+    /// This stored response is current.
+    Same(Confirmation),
+    /// The stored response is not current, and the answer does not carry the new one.
+    Changed,
+    /// The answer is the origin's whole answer to the request: to be admitted like any other.
+    Answered,
+    /// Nothing comparable came back.
+    Unproven(Unproven),
+}
+
+/// When an exchange was made: what a judgement needs to know of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    /// The moment it began and the epoch of its target then.
+    pub standing: Standing,
+    /// The wall time as it began.
+    pub asked: SystemTime,
+    /// When the answer's head had been read.
+    pub answered: Now,
+}
+
+/// Judges the answer to a conditional GET about `candidates`.
+#[must_use]
+pub fn conditional(
+    candidates: &[Arc<StoredResponse>],
+    answer: &response::Parts,
+    policy: &Policy,
+    exchange: Exchange,
+) -> Verdict {
+    if answer.status != StatusCode::NOT_MODIFIED {
+        return Verdict::Answered;
+    }
+    // RFC 9111 §5.1: with `Age`, the answer was not made by the origin for this request.
+    if policy.verify != Verify::WhenStale && answer.headers.contains_key(header::AGE) {
+        return Verdict::Unproven(Unproven::Age);
+    }
+    match picked(candidates, &answer.headers, policy) {
+        Ok((stored, proof)) => Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, exchange)),
+        Err(unproven) => Verdict::Unproven(unproven),
+    }
+}
+
+/// Which candidate a 304 confirms (RFC 9111 §4.3.4), and by what.
+fn picked<'a>(
+    candidates: &'a [Arc<StoredResponse>],
+    answer: &HeaderMap,
+    policy: &Policy,
+) -> Result<(&'a Arc<StoredResponse>, Proof), Unproven> {
+    match EntityTag::of(answer) {
+        Some(tag) => {
+            let stored = candidates
+                .iter()
+                .find(|stored| stored.head().tag.as_ref().is_some_and(|own| own.weak_eq(&tag)))
+                .ok_or(Unproven::ForeignTag)?;
+            tag_proof(stored, policy).map(|proof| (stored, proof)).ok_or_else(|| why_not(stored))
+        }
+        // A 304 should repeat the tag (RFC 9110 §15.4.5). One that does not can only mean the one that was asked
+        // about, and where the origin decides who may see what, that is not enough.
+        None => match candidates {
+            [only] if !shared_by_check(policy) => {
+                tag_proof(only, policy).map(|proof| (only, proof)).ok_or_else(|| why_not(only))
+            }
+            _ => Err(Unproven::TagNotRepeated),
+        },
+    }
+}
+
+fn why_not(stored: &StoredResponse) -> Unproven {
+    match &stored.head().tag {
+        Some(tag) if tag.weak => Unproven::WeakTag,
+        Some(_) => Unproven::YoungTag,
+        None => Unproven::NothingComparable,
+    }
+}
+
+/// Judges the answer to a HEAD about `stored` (RFC 9111 §4.3.5, and stricter: what agrees must be a proof).
+#[must_use]
+pub fn head(
+    stored: &Arc<StoredResponse>,
+    sha256: Option<Sha256>,
+    answer: &response::Parts,
+    exchange: Exchange,
+) -> Verdict {
+    if answer.status != StatusCode::OK {
+        return Verdict::Unproven(Unproven::HeadStatus);
+    }
+    if answer.headers.contains_key(header::AGE) {
+        return Verdict::Unproven(Unproven::Age);
+    }
+    let own = stored.head();
+    if own.fields.get(header::CONTENT_ENCODING) != answer.headers.get(header::CONTENT_ENCODING) {
+        return Verdict::Unproven(Unproven::NothingComparable);
+    }
+    let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, exchange));
+    if let (Some(claimed), Some(sha256)) = (digest::repr_digest_of(&answer.headers), sha256) {
+        return if claimed == sha256 { same(Proof::ReprDigest) } else { Verdict::Changed };
+    }
+    let Some((own_tag, tag)) = own.tag.as_ref().zip(EntityTag::of(&answer.headers)) else {
+        return Verdict::Unproven(Unproven::NothingComparable);
+    };
+    let length = answer.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let modified = validator::date_of(&answer.headers, header::LAST_MODIFIED);
+    let differs = !own_tag.weak_eq(&tag)
+        || length.is_some_and(|length| length != stored.len() as u64)
+        || own.last_modified.zip(modified).is_some_and(|(own, theirs)| own != theirs);
+    match (differs, own_tag.strong_eq(&tag) && own.tag_vouches, stored.recognised()) {
+        (true, ..) => Verdict::Changed,
+        (false, true, _) => same(Proof::StrongTag),
+        (false, false, Some(_)) => same(Proof::RecognisedTag),
+        (false, false, None) => Verdict::Unproven(why_not(stored)),
+    }
+}
+
+/// Whether a HEAD answer carries a `Repr-Digest`, so that the stored content's own SHA-256 is worth computing.
+#[must_use]
+pub fn head_needs_digest(answer: &response::Parts) -> bool {
+    digest::repr_digest_of(&answer.headers).is_some()
+}
+
+/// Judges what the digest endpoint answered about `stored`, whose SHA-256 is `sha256`.
+#[must_use]
+pub fn digest_endpoint(
+    stored: &Arc<StoredResponse>,
+    sha256: Sha256,
+    answer: &response::Parts,
+    content: &[u8],
+    exchange: Exchange,
+) -> Verdict {
+    if answer.headers.contains_key(header::AGE) {
+        return Verdict::Unproven(Unproven::Age);
+    }
+    match digest::from_endpoint(content).filter(|_| answer.status == StatusCode::OK) {
+        None => Verdict::Unproven(Unproven::NoDigest),
+        Some(current) if current == sha256 => {
+            // The endpoint's own fields say nothing about the representation's.
+            let nothing = HeaderMap::new();
+            Verdict::Same(confirm(stored, &nothing, answer.status, Proof::DigestEndpoint, exchange))
+        }
+        Some(_) => Verdict::Changed,
+    }
+}
+
+fn confirm(
+    stored: &Arc<StoredResponse>,
+    update: &HeaderMap,
+    status: StatusCode,
+    proof: Proof,
+    exchange: Exchange,
+) -> Confirmation {
+    let fresh = stored.freshened(update, exchange.asked, exchange.answered, exchange.standing);
+    Confirmation::new(Arc::new(fresh), exchange.standing.confirmed, proof, status)
+}
+
+/// A full answer being held against stored content, as its bytes arrive.
+#[derive(Debug)]
+pub struct Comparison {
+    stored: Arc<StoredResponse>,
+    equal: usize,
+}
+
+impl Comparison {
+    /// Begins to compare a 200's content with `stored`, unless its head already shows that it differs.
+    #[must_use]
+    pub fn begin(stored: &Arc<StoredResponse>, answer: &response::Parts, length: Option<u64>) -> Option<Self> {
+        let own = stored.head();
+        let differs = answer.status != StatusCode::OK
+            || own.status != StatusCode::OK
+            || length.is_some_and(|length| length != stored.len() as u64)
+            || own.fields.get(header::CONTENT_ENCODING) != answer.headers.get(header::CONTENT_ENCODING);
+        (!differs).then(|| Self { stored: Arc::clone(stored), equal: 0 })
+    }
+
+    /// Takes in the next bytes; false as soon as they differ from the stored ones.
+    #[must_use]
+    pub fn push(&mut self, bytes: &[u8]) -> bool {
+        let equal = self.stored.continues_with(self.equal, bytes);
+        if equal {
+            self.equal += bytes.len();
+        }
+        equal
+    }
+
+    /// The bytes taken in so far, all of which the origin has just sent: the beginning of a body that turned out to be
+    /// a new one.
+    #[must_use]
+    pub fn agreed(&self) -> Bytes {
+        self.stored.agreed_prefix(self.equal)
+    }
+
+    /// At the end of the answer's content: the confirmation, if nothing was missing. `head` is the answer's own head
+    /// and `request` the fields it answers: a full answer replaces the stored head.
+    #[must_use]
+    pub fn finish(&self, head: StoredHead, request: &HeaderMap, exchange: Exchange) -> Option<Confirmation> {
+        if self.equal != self.stored.len() {
+            return None;
+        }
+        let status = head.status;
+        let fresh = self.stored.reheaded(head, request, exchange.standing);
+        Some(Confirmation::new(Arc::new(fresh), exchange.standing.confirmed, Proof::Bytes, status))
+    }
+}

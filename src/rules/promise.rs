@@ -1,0 +1,134 @@
+//! The promise as a type: the two ways in which a stored response can leave.
+//!
+//! > Every cached response that truehit serves is either **checked** (the origin confirmed it, by an exchange that
+//! > began after this request arrived) or **excused** (a named policy, visible in the response, the log and a metric,
+//! > allowed it unchecked). Nothing else can be served from the store.
+//!
+//! [`Confirmation`] is what an exchange showed; it is made by [`judge`](super::judge) alone. A request turns it into
+//! [`Checked`] by showing that the exchange is one it may use. [`Excused`] is made by [`decide`](super::decide) and
+//! names its policy. Only these two give access to stored content, so a search for their constructors finds every way
+//! out of the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::collapse;
+use super::moment::Moment;
+use super::outcome::{Excuse, Proof};
+use super::policy::Verify;
+use super::stored::StoredResponse;
+
+/// What an exchange showed: this stored response was the origin's current one at some time after `began`.
+#[derive(Clone, Debug)]
+pub struct Confirmation {
+    response: Arc<StoredResponse>,
+    began: Moment,
+    proof: Proof,
+    status: StatusCode,
+}
+
+impl Confirmation {
+    /// For the judge alone.
+    pub(super) const fn new(response: Arc<StoredResponse>, began: Moment, proof: Proof, status: StatusCode) -> Self {
+        Self { response, began, proof, status }
+    }
+
+    /// The response that was confirmed, to be kept.
+    #[must_use]
+    pub const fn response(&self) -> &Arc<StoredResponse> {
+        &self.response
+    }
+
+    /// The status of the answer that confirmed it.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What showed it.
+    #[must_use]
+    pub const fn proof(&self) -> Proof {
+        self.proof
+    }
+
+    /// Vouches for the response towards a request that arrived at `arrived` on a route that says `verify`, or refuses
+    /// because the exchange began too early for it.
+    ///
+    /// An exchange that began before the arrival, but early enough for the route, gives an excuse and not a check.
+    #[must_use]
+    pub fn vouch(&self, arrived: Moment, verify: Verify) -> Option<Served> {
+        let response = Arc::clone(&self.response);
+        if collapse::usable(self.began, arrived, Duration::ZERO) {
+            return Some(Served::Checked(Checked { response, proof: self.proof }));
+        }
+        if !collapse::usable(self.began, arrived, verify.lease()) {
+            return None;
+        }
+        let excuse = if verify == Verify::WhenStale { Excuse::Fresh } else { Excuse::Lease };
+        Some(Served::Excused(Excused { response, excuse }))
+    }
+}
+
+/// A stored response that may be served, one way or the other.
+#[derive(Clone, Debug)]
+pub enum Served {
+    /// The origin confirmed it.
+    Checked(Checked),
+    /// A policy allowed it.
+    Excused(Excused),
+}
+
+/// A stored response that the origin confirmed by an exchange that began after the request arrived.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    response: Arc<StoredResponse>,
+    proof: Proof,
+}
+
+impl Checked {
+    /// What showed it.
+    #[must_use]
+    pub const fn proof(&self) -> Proof {
+        self.proof
+    }
+}
+
+/// A stored response that a named policy allows to be served unchecked.
+#[derive(Clone, Debug)]
+pub struct Excused {
+    response: Arc<StoredResponse>,
+    excuse: Excuse,
+}
+
+impl Excused {
+    /// For [`decide`](super::decide) alone.
+    pub(super) const fn new(response: Arc<StoredResponse>, excuse: Excuse) -> Self {
+        Self { response, excuse }
+    }
+
+    /// The policy that allowed it.
+    #[must_use]
+    pub const fn excuse(&self) -> Excuse {
+        self.excuse
+    }
+}
+
+impl Served {
+    /// The response: its head, and facts about its content.
+    #[must_use]
+    pub const fn response(&self) -> &Arc<StoredResponse> {
+        match self {
+            Self::Checked(checked) => &checked.response,
+            Self::Excused(excused) => &excused.response,
+        }
+    }
+
+    /// The content and its trailers: the door out of the store.
+    #[must_use]
+    pub fn into_content(self) -> (Bytes, Option<HeaderMap>) {
+        self.response().content()
+    }
+}

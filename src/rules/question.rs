@@ -1,0 +1,190 @@
+//! `Question`: which check to make of what is stored, and why that one.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::ask::Ask;
+use super::decide::shared_by_check;
+use super::learn::{Learned, Support};
+use super::lookup::Lookup;
+use super::outcome::{FetchReason, Proof, Why};
+use super::policy::{CheckHow, Policy, Strategy, Verify};
+use super::stored::StoredResponse;
+use super::validator::EntityTag;
+
+/// How many stored tags one conditional request may name.
+pub const TAGS_MAX: usize = 8;
+
+/// What is asked of the origin.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// The whole representation.
+    Whole(FetchReason),
+    /// Whether this is still current.
+    Check(Check),
+}
+
+/// A check about to be made.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// How.
+    pub strategy: Strategy,
+    /// Why this way.
+    pub why: Why,
+    /// The stored responses that the answer may confirm, the one that the request's fields select first. Never empty.
+    pub candidates: Vec<Arc<StoredResponse>>,
+}
+
+/// Chooses what to ask about what `lookup` found.
+#[must_use]
+pub fn choose(ask: &Ask, lookup: &Lookup, policy: &Policy, learned: &Learned) -> Question {
+    let candidates = candidates(ask, lookup);
+    let Some(first) = candidates.first() else {
+        return Question::Whole(match lookup {
+            Lookup::Absent => FetchReason::Absent,
+            Lookup::VaryMismatch(_) | Lookup::Found(..) => FetchReason::VaryMismatch,
+        });
+    };
+    // What was stored for other selecting fields can only be confirmed by a tag that the origin picks.
+    if lookup.found().is_none() && !candidates.iter().any(|stored| by_tag(stored, policy).is_some()) {
+        return Question::Whole(FetchReason::VaryMismatch);
+    }
+    let (strategy, why) = if lookup.found().is_none() {
+        (Strategy::Conditional, Why::StrongTag)
+    } else if policy.verify == Verify::WhenStale {
+        match rfc(first) {
+            Some(chosen) => chosen,
+            None => return Question::Whole(FetchReason::Uncheckable),
+        }
+    } else {
+        strict(first, &candidates, policy, learned)
+    };
+    Question::Check(Check { strategy, why, candidates })
+}
+
+/// The stored responses that an answer might confirm: what the request selects, then others whose tag the origin may
+/// pick (RFC 9111 §4.3.1), if the request accepts their coding.
+fn candidates(ask: &Ask, lookup: &Lookup) -> Vec<Arc<StoredResponse>> {
+    let mut all: Vec<Arc<StoredResponse>> = lookup.found().into_iter().cloned().collect();
+    for variant in lookup.variants() {
+        let listed = all.iter().any(|other| other.head().tag == variant.head().tag);
+        if variant.head().tag.is_some() && !listed && accepts_coding(&ask.fields, &variant.head().fields) {
+            all.push(Arc::clone(variant));
+        }
+    }
+    all.truncate(TAGS_MAX);
+    all
+}
+
+fn accepts_coding(request: &HeaderMap, stored: &HeaderMap) -> bool {
+    let Some(coding) = stored.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()) else { return true };
+    request
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|offer| offer.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(coding.trim())))
+}
+
+/// Under `when-stale`, RFC 9111 §4.3.1: a conditional request with whatever validator there is.
+fn rfc(stored: &StoredResponse) -> Option<(Strategy, Why)> {
+    let validator = stored.head().tag.is_some() || stored.head().last_modified.is_some();
+    validator.then_some((Strategy::Conditional, Why::Validator))
+}
+
+/// Under `every-hit` and a lease: the configured strategy, or the cheapest that can give a proof.
+fn strict(
+    first: &StoredResponse,
+    candidates: &[Arc<StoredResponse>],
+    policy: &Policy,
+    learned: &Learned,
+) -> (Strategy, Why) {
+    let tag = candidates.iter().find_map(|stored| by_tag(stored, policy));
+    match policy.check {
+        CheckHow::Only(strategy @ (Strategy::DigestEndpoint | Strategy::Head | Strategy::Body)) => {
+            (strategy, Why::Configured)
+        }
+        CheckHow::Only(Strategy::Conditional) if tag.is_some() => (Strategy::Conditional, Why::Configured),
+        CheckHow::Only(Strategy::Conditional) => (Strategy::Body, Why::Unusable),
+        CheckHow::Auto if learned.distrusted => (Strategy::Body, Why::Distrusted),
+        CheckHow::Auto => auto(first, tag, policy, learned),
+    }
+}
+
+fn auto(first: &StoredResponse, tag: Option<Why>, policy: &Policy, learned: &Learned) -> (Strategy, Why) {
+    let head = first.head();
+    if policy.digest_endpoint.is_some() && learned.digest != Support::Fails && !shared_by_check(policy) {
+        return (Strategy::DigestEndpoint, Why::Configured);
+    }
+    if let Some(why) = tag
+        && learned.conditional != Support::Fails
+    {
+        return (Strategy::Conditional, why);
+    }
+    if learned.head != Support::Fails {
+        if head.fields.contains_key("repr-digest") {
+            return (Strategy::Head, Why::ReprDigest);
+        }
+        if head.tag_vouches {
+            return (Strategy::Head, Why::ConditionIgnored);
+        }
+        if learned.head == Support::Unknown {
+            return (Strategy::Head, Why::Probe);
+        }
+    }
+    let why = match &head.tag {
+        None => Why::NoValidator,
+        Some(tag) if tag.weak => Why::WeakTag,
+        Some(_) if head.tag_vouches => Why::ConditionIgnored,
+        Some(_) => Why::YoungTag,
+    };
+    (Strategy::Body, why)
+}
+
+/// Why the tag (or date) of a stored response can prove sameness in a conditional request, if it can.
+fn by_tag(stored: &StoredResponse, policy: &Policy) -> Option<Why> {
+    tag_proof(stored, policy).map(|proof| match proof {
+        Proof::StrongTag => Why::StrongTag,
+        Proof::RecognisedTag => Why::RecognisedTag,
+        _ => Why::Trusted,
+    })
+}
+
+/// What an answer that repeats the stored tag (or, for want of one, leaves the date standing) would prove.
+#[must_use]
+pub fn tag_proof(stored: &StoredResponse, policy: &Policy) -> Option<Proof> {
+    let head = stored.head();
+    if policy.verify == Verify::WhenStale {
+        return Some(Proof::NotModified);
+    }
+    // Where the origin decides by check who may see what, trust in weaker validators has no place.
+    let trusting = !shared_by_check(policy);
+    match &head.tag {
+        Some(_) if head.tag_vouches => Some(Proof::StrongTag),
+        Some(_) if stored.recognised().is_some() => Some(Proof::RecognisedTag),
+        Some(tag) if tag.weak && policy.trust.weak_etag && trusting => Some(Proof::TrustedTag),
+        Some(_) => None,
+        None if head.last_modified.is_some() && policy.trust.last_modified && trusting => Some(Proof::TrustedDate),
+        None => None,
+    }
+}
+
+/// The condition to send: every candidate's tag, and the date where no tag is there to be preferred
+/// (RFC 9110 §13.1.3).
+pub fn set_condition(candidates: &[Arc<StoredResponse>], request: &mut HeaderMap) {
+    let mut list: Vec<u8> = Vec::new();
+    for value in candidates.iter().filter_map(|stored| stored.head().tag.as_ref()).map(EntityTag::to_header_value) {
+        if !list.is_empty() {
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(value.as_bytes());
+    }
+    if !list.is_empty()
+        && let Ok(value) = HeaderValue::from_bytes(&list)
+    {
+        request.insert(header::IF_NONE_MATCH, value);
+    } else if let Some(date) = candidates.first().and_then(|stored| stored.head().fields.get(header::LAST_MODIFIED)) {
+        request.insert(header::IF_MODIFIED_SINCE, date.clone());
+    }
+}

@@ -1,0 +1,218 @@
+//! The head of a stored response: which fields it keeps, and what a 304 changes in it (RFC 9111 §3).
+
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue};
+
+use super::fields::remove_hop_by_hop;
+use super::validator::EntityTag;
+use super::vary::Vary;
+
+/// The head of a stored response after a 304, or a HEAD that proved it current, brought `update`.
+///
+/// RFC 9111 §3.2: the fields of the update replace those of the same name, except those that describe the stored bytes.
+/// `Age` is left to whoever computes it, and `Set-Cookie` is for the one requester.
+#[must_use]
+pub fn freshen(stored: &HeaderMap, update: &HeaderMap) -> HeaderMap {
+    let mut brought = storable_head(update, false);
+    // RFC 9111 §3.2 excepts Content-Length, and what "the cache's stored response depends upon". All that describes the
+    // stored bytes is taken for that: an update cannot have changed them. A `Content-Digest` in a 304 is even the digest
+    // of no content.
+    for name in CONTENT {
+        brought.remove(*name);
+    }
+    // An equal strong tag changes nothing, and any other is not the tag of the stored bytes.
+    if EntityTag::of(stored).zip(EntityTag::of(update)).is_none_or(|(ours, theirs)| !ours.strong_eq(&theirs)) {
+        brought.remove(header::ETAG);
+    }
+    // Many origins leave `Vary` out of a 304, or name less in it: only the 200 says what its bytes depend on.
+    match more_varied(&Vary::of(stored), &Vary::of(update)) {
+        Some(both) => brought.insert(header::VARY, both),
+        None => brought.remove(header::VARY),
+    };
+    let mut fresh = HeaderMap::with_capacity(stored.len() + brought.len());
+    for (name, value) in stored.iter().filter(|(name, _)| !brought.contains_key(*name)).chain(&brought) {
+        fresh.append(name.clone(), value.clone());
+    }
+    fresh
+}
+
+/// The fields of a response that are stored, in memory of their own size.
+///
+/// Values are copied: those that arrive are slices of a read buffer, and one of them would keep all 16 KiB of it.
+/// `Cache-Status` and `Proxy-Status` of caches nearer to the origin stay (RFC 9211 §2: each cache appends its own).
+/// `Set-Cookie` stays if `keep_set_cookie`.
+#[must_use]
+pub fn storable_head(head: &HeaderMap, keep_set_cookie: bool) -> HeaderMap {
+    // RFC 9111 §3.1: "Caches MUST include all received response header fields -- including unrecognized ones -- when
+    // storing a response", except the `Connection` header field and those it names, and those of proxy authentication.
+    let mut kept = head.clone();
+    remove_hop_by_hop(&mut kept);
+    kept.remove(header::TE);
+    // The age is computed anew for each answer (RFC 9111 §4: "MUST generate an Age header field").
+    kept.remove(header::AGE);
+    if !keep_set_cookie {
+        kept.remove(header::SET_COOKIE);
+        kept.remove("set-cookie2");
+    }
+    let mut storable = HeaderMap::with_capacity(kept.len());
+    for (name, value) in &kept {
+        storable.append(name.clone(), copied(value));
+    }
+    storable
+}
+
+/// Fields that describe the bytes of the content or the representation (RFC 9110 §8, RFC 9530).
+const CONTENT: &[&str] = &[
+    "content-encoding",
+    "content-type",
+    "content-range",
+    "content-length",
+    "content-md5",
+    "content-digest",
+    "repr-digest",
+    "digest",
+];
+
+/// The `Vary` of a stored response that an update widens, or `None` where the update names nothing new.
+fn more_varied(stored: &Vary, update: &Vary) -> Option<HeaderValue> {
+    let (Some(ours), Some(theirs)) = (stored.names(), update.names()) else {
+        return Some(HeaderValue::from_static("*"));
+    };
+    if theirs.iter().all(|name| ours.contains(name)) {
+        return None;
+    }
+    let mut names: Vec<&str> = ours.iter().chain(theirs).map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    HeaderValue::try_from(names.join(", ")).ok()
+}
+
+fn copied(value: &HeaderValue) -> HeaderValue {
+    // A field value is always made of allowed bytes, so this cannot fail.
+    let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+    copy.set_sensitive(value.is_sensitive());
+    copy
+}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::testing::{Lines, any_head, head};
+
+    fn names(head: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = head.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn a_304_freshens_a_stored_head() {
+        let rows: &[(&str, Lines, Lines, &str, &[&str])] = &[
+            ("a field is replaced (RFC 9111 §3.2)", &[("expires", "0")], &[("expires", "1")], "expires", &["1"]),
+            (
+                "with all its lines",
+                &[("link", "a"), ("link", "b")],
+                &[("link", "c"), ("link", "d")],
+                "link",
+                &["c", "d"],
+            ),
+            ("what is not brought stays", &[("x", "1")], &[("y", "2")], "x", &["1"]),
+            ("what is new is added", &[("x", "1")], &[("y", "2")], "y", &["2"]),
+            (
+                "the length is the stored bytes'",
+                &[("content-length", "5")],
+                &[("content-length", "0")],
+                "content-length",
+                &["5"],
+            ),
+            ("no coding is added", &[], &[("content-encoding", "gzip")], "content-encoding", &[]),
+            ("a tag that is not equal is not taken", &[("etag", "\"1\"")], &[("etag", "\"2\"")], "etag", &["\"1\""]),
+            ("nor one that is weaker", &[("etag", "\"1\"")], &[("etag", "W/\"1\"")], "etag", &["\"1\""]),
+            ("nor one where there was none", &[], &[("etag", "\"1\"")], "etag", &[]),
+            ("a cookie is for one requester", &[], &[("set-cookie", "a=b")], "set-cookie", &[]),
+            ("a stored cookie stays", &[("set-cookie", "a=b")], &[("set-cookie", "c=d")], "set-cookie", &["a=b"]),
+            ("fields of the connection stay out", &[], &[("connection", "x"), ("x", "1")], "x", &[]),
+            ("Age is computed", &[], &[("age", "5")], "age", &[]),
+            (
+                "the digest of no content is not ours",
+                &[],
+                &[("content-digest", "sha-256=:47DE:")],
+                "content-digest",
+                &[],
+            ),
+            ("Vary is not lost", &[("vary", "Accept")], &[], "vary", &["Accept"]),
+            ("nor narrowed", &[("vary", "Accept, Cookie")], &[("vary", "cookie")], "vary", &["Accept, Cookie"]),
+            ("but widened", &[("vary", "Accept")], &[("vary", "cookie")], "vary", &["accept, cookie"]),
+            ("up to anything", &[("vary", "Accept")], &[("vary", "*")], "vary", &["*"]),
+        ];
+        for (sentence, stored, update, name, expected) in rows {
+            let fresh = freshen(&head(stored), &head(update));
+            let values: Vec<_> = fresh.get_all(*name).iter().map(|value| value.to_str().unwrap()).collect();
+            assert_eq!(values, *expected, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_stored_head_is_a_copy_without_what_was_for_one_requester() {
+        let buffer = bytes::Bytes::from(vec![b'x'; 4096]);
+        let mut arrived = head(&[
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("set-cookie", "a=b"),
+            ("age", "3"),
+            ("cache-status", "far; hit"),
+        ]);
+        arrived.insert("x-long", HeaderValue::from_maybe_shared(buffer.slice(..16)).unwrap());
+        let stored = storable_head(&arrived, false);
+        assert_eq!(names(&stored), ["cache-status", "x-long"]);
+        assert_ne!(stored["x-long"].as_bytes().as_ptr(), buffer.as_ptr(), "the read buffer is not pinned");
+        assert!(storable_head(&arrived, true).contains_key("set-cookie"));
+    }
+
+    const NAMES: &[&str] = &[
+        "connection",
+        "te",
+        "age",
+        "etag",
+        "vary",
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "content-range",
+        "repr-digest",
+        "set-cookie",
+        "x-a",
+        "date",
+        "accept",
+        "upgrade",
+    ];
+
+    proptest! {
+        #[test]
+        fn freshening_never_changes_what_describes_the_bytes(stored in any_head(NAMES), update in any_head(NAMES)) {
+            let stored = storable_head(&stored, false);
+            let fresh = freshen(&stored, &update);
+            for name in CONTENT.iter().chain(&["etag", "set-cookie"]) {
+                let lines = |head: &HeaderMap| head.get_all(*name).iter().cloned().collect::<Vec<_>>();
+                prop_assert_eq!(lines(&fresh), lines(&stored));
+            }
+        }
+
+        #[test]
+        fn freshening_twice_is_freshening_once(stored in any_head(NAMES), update in any_head(NAMES)) {
+            let once = freshen(&storable_head(&stored, false), &update);
+            prop_assert_eq!(freshen(&once, &update), once);
+        }
+
+        #[test]
+        fn freshening_never_narrows_vary(stored in any_head(NAMES), update in any_head(NAMES)) {
+            let fresh = Vary::of(&freshen(&stored, &update));
+            match (Vary::of(&stored).names(), fresh.names()) {
+                (Some(before), Some(after)) => prop_assert!(before.iter().all(|name| after.contains(name))),
+                (None, after) => prop_assert_eq!(after, None),
+                (Some(_), None) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The real proxy over scripted origins, on paused time: each test is a short script read top to bottom.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "../support/house.rs"]
+mod house;
+#[path = "../support/script.rs"]
+mod script;
+
+mod check;
+mod collapse;
+mod errors;
+mod pass;
+mod streaming;
+mod verify;
+mod whose;

@@ -1,0 +1,124 @@
+//! Nothing is buffered that need not be, and nothing truncated looks whole.
+
+use http_body::Frame;
+use http_body_util::BodyExt;
+use truehit::origin::OriginError;
+
+use crate::house::House;
+use crate::script::{Script, ok, status};
+
+#[tokio::test(start_paused = true)]
+async fn a_miss_streams_to_the_client_while_it_is_recorded() {
+    let origin = Script::new();
+    let (answer, pieces) = ok("").etag("\"1\"").streamed();
+    origin.expects("GET /a", answer);
+    let house = House::new(origin.clone());
+    let mut body = house.open("/a").await.into_body();
+    pieces.send(Ok(Frame::data("one ".into()))).unwrap();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one ", "before the end is known");
+    pieces.send(Ok(Frame::data("two".into()))).unwrap();
+    drop(pieces);
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "two");
+    origin.expects("GET /a", status(304).etag("\"1\""));
+    assert_eq!(house.get("/a").await.text(), "one two");
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_breaks_off_is_not_stored_and_does_not_look_whole() {
+    let origin = Script::new();
+    let (answer, pieces) = ok("").etag("\"1\"").streamed();
+    origin.expects("GET /a", answer).expects_with("GET /a", &[("if-none-match", None)], ok("whole").etag("\"1\""));
+    let house = House::new(origin.clone());
+    let body = house.open("/a").await.into_body();
+    pieces.send(Ok(Frame::data("half".into()))).unwrap();
+    pieces.send(Err(OriginError::ResponseIncomplete("connection closed".to_owned()))).unwrap();
+    assert!(body.collect().await.is_err());
+    assert_eq!(house.get("/a").await.text(), "whole");
+    assert_eq!(house.metric("truehit_not_stored_total{reason=\"incomplete\"}"), 1.0);
+    assert_eq!(house.metric("truehit_requests_total{route=\"default\",outcome=\"failed\",code=\"2xx\"}"), 1.0);
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_does_not_stop_the_recording() {
+    let origin = Script::new();
+    let (answer, pieces) = ok("").etag("\"1\"").streamed();
+    origin.expects("GET /a", answer);
+    let house = House::new(origin.clone());
+    drop(house.open("/a").await);
+    pieces.send(Ok(Frame::data("content".into()))).unwrap();
+    drop(pieces);
+    tokio::time::sleep(std::time::Duration::from_nanos(1)).await;
+    origin.expects("GET /a", status(304).etag("\"1\""));
+    assert_eq!(house.get("/a").await.text(), "content");
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_outgrows_object_max_reaches_its_client_and_is_not_stored() {
+    let origin = Script::new();
+    let (answer, pieces) = ok("").etag("\"1\"").streamed();
+    origin.expects("GET /a", answer).expects_with("GET /a", &[("if-none-match", None)], ok("12345678"));
+    let house = House::with(origin.clone(), |policy| policy.object_max = 7);
+    let body = house.open("/a").await.into_body();
+    for piece in ["1234", "5678"] {
+        pieces.send(Ok(Frame::data(piece.into()))).unwrap();
+    }
+    drop(pieces);
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "12345678");
+    let declared = house.get("/a").await;
+    assert_eq!(declared.cache_status(), "truehit; fwd=uri-miss; fwd-status=200; detail=too-large");
+    assert_eq!(house.metric("truehit_not_stored_total{reason=\"too-large\"}"), 2.0);
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_digest_that_contradicts_the_bytes_keeps_them_out_of_the_store() {
+    let origin = Script::new();
+    let lie = "sha-256=:AAAAuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=:";
+    origin.expects("GET /a", ok("hello world").etag("\"1\"").with("repr-digest", lie)).expects_with(
+        "GET /a",
+        &[("if-none-match", None)],
+        ok("again"),
+    );
+    let house = House::new(origin.clone());
+    house.get("/a").await;
+    assert_eq!(house.get("/a").await.text(), "again");
+    assert_eq!(house.metric("truehit_not_stored_total{reason=\"contradicted\"}"), 1.0);
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn trailers_reach_the_client_from_the_origin_and_from_the_store() {
+    let origin = Script::new();
+    let (answer, pieces) = ok("").etag("\"1\"").with("trailer", "x-sum").streamed();
+    origin.expects("GET /a", answer).expects("GET /a", status(304).etag("\"1\""));
+    let house = House::new(origin.clone());
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-sum", http::HeaderValue::from_static("7"));
+    pieces.send(Ok(Frame::data("content".into()))).unwrap();
+    pieces.send(Ok(Frame::trailers(trailers.clone()))).unwrap();
+    drop(pieces);
+    for _ in 0..2 {
+        let whole = house.open("/a").await.into_body().collect().await.unwrap();
+        assert_eq!(whole.trailers(), Some(&trailers));
+    }
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_events_passes_piece_by_piece_and_is_not_stored() {
+    let origin = Script::new();
+    let (answer, pieces) = ok("").with("content-type", "text/event-stream").streamed();
+    origin.expects("GET /a", answer);
+    let house = House::new(origin.clone());
+    let response = house.open("/a").await;
+    assert!(response.headers()["cache-status"].to_str().unwrap().contains("detail=event-stream"));
+    let mut body = response.into_body();
+    for piece in ["data: 1\n\n", "data: 2\n\n"] {
+        pieces.send(Ok(Frame::data(piece.into()))).unwrap();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), piece);
+    }
+    origin.done();
+}

@@ -1,0 +1,148 @@
+//! The real proxy over an origin of the test's choice, without sockets: requests go in as values, replies come out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Empty, Full};
+use truehit::access_log::AccessLog;
+use truehit::clock::Clock;
+use truehit::config::{self, Config};
+use truehit::metrics::Metrics;
+use truehit::origin::{Origin, OriginError};
+use truehit::proxy::{Proxy, Shared};
+use truehit::rules::policy::Policy;
+use truehit::server::{Drain, Peer};
+
+/// A wall time for tests: 2026-01-01.
+pub const NEW_YEAR: Duration = Duration::from_secs(1_767_225_600);
+
+/// The proxy under test.
+pub struct House<O: Origin> {
+    /// The proxy.
+    pub proxy: Arc<Proxy<O>>,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl<O: Origin> Clone for House<O> {
+    fn clone(&self) -> Self {
+        Self { proxy: Arc::clone(&self.proxy), metrics: Arc::clone(&self.metrics) }
+    }
+}
+
+/// A response as a client has it.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields.
+    pub fields: HeaderMap,
+    /// Its content, or how it broke off.
+    pub content: Result<Bytes, OriginError>,
+}
+
+impl Reply {
+    /// The content as text.
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self.content.as_ref().expect("the body broke off")).unwrap()
+    }
+
+    /// A field as text; empty if absent.
+    pub fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
+    /// `Cache-Status`.
+    pub fn cache_status(&self) -> &str {
+        self.field("cache-status")
+    }
+}
+
+/// The configuration of tests: the defaults, with each route's policy adjusted.
+pub fn configured(adjust: impl Fn(&mut Policy)) -> Config {
+    let overrides = config::Overrides { origin: Some("http://origin.test".to_owned()), ..Default::default() };
+    let mut config = config::load(&overrides, std::iter::empty()).expect("the defaults load").config;
+    for route in &mut config.routes {
+        adjust(&mut route.policy);
+    }
+    config
+}
+
+impl<O: Origin> House<O> {
+    /// A proxy to `origin` with the defaults.
+    pub fn new(origin: O) -> Self {
+        Self::with(origin, |_| {})
+    }
+
+    /// A proxy to `origin` with the defaults, but for this.
+    pub fn with(origin: O, adjust: impl Fn(&mut Policy)) -> Self {
+        Self::of(origin, configured(adjust))
+    }
+
+    /// A proxy to `origin` under `config`.
+    pub fn of(origin: O, config: Config) -> Self {
+        let clock = Clock::fixed(SystemTime::UNIX_EPOCH + NEW_YEAR);
+        let metrics = Metrics::new("test", "");
+        let (access_log, _guard) = AccessLog::to(std::io::sink(), 1, false);
+        let shared = Arc::new(Shared::new(&config, Drain::default(), clock));
+        let proxy = Proxy::new(origin, Arc::new(config), shared, &metrics, &Arc::new(access_log), clock).unwrap();
+        Self { proxy: Arc::new(proxy), metrics }
+    }
+
+    /// Sends a GET and reads all of the reply.
+    pub async fn get(&self, target: &str) -> Reply {
+        self.send("GET", target, &[]).await
+    }
+
+    /// Sends a GET with these fields.
+    pub async fn get_with(&self, target: &str, fields: &[(&str, &str)]) -> Reply {
+        self.send("GET", target, fields).await
+    }
+
+    /// Sends a request without content.
+    pub async fn send(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Reply {
+        let request = build(method, target, fields).body(Empty::<Bytes>::new()).unwrap();
+        self.finish(self.proxy.clone().handle(request, peer()).await).await
+    }
+
+    /// Sends a request with content.
+    pub async fn send_content(&self, method: &str, target: &str, content: &'static str) -> Reply {
+        let request = build(method, target, &[]).body(Full::new(Bytes::from_static(content.as_bytes()))).unwrap();
+        self.finish(self.proxy.clone().handle(request, peer()).await).await
+    }
+
+    /// Sends a GET and gives the response with its body unread.
+    pub async fn open(&self, target: &str) -> http::Response<truehit::body::Body<O::Body>> {
+        let request = build("GET", target, &[]).body(Empty::<Bytes>::new()).unwrap();
+        self.proxy.clone().handle(request, peer()).await
+    }
+
+    async fn finish(&self, response: http::Response<truehit::body::Body<O::Body>>) -> Reply {
+        let (head, body) = response.into_parts();
+        let content = body.collect().await.map(http_body_util::Collected::to_bytes);
+        Reply { status: head.status, fields: head.headers, content }
+    }
+
+    /// The value of a series as the exposition prints it; 0 if it is not there.
+    pub fn metric(&self, series: &str) -> f64 {
+        let page = self.metrics.render().unwrap();
+        let line = page.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+    }
+}
+
+fn build(method: &str, target: &str, fields: &[(&str, &str)]) -> http::request::Builder {
+    let mut request = Request::builder().method(method).uri(target).header("host", "api.test");
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    request
+}
+
+fn peer() -> Peer {
+    Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false }
+}
