@@ -35,7 +35,7 @@ async fn loop_until_refused(address: SocketAddr, number: usize, tally: Arc<Tally
         let mut client = Client::h1(stream).await;
         let mut asked = 0;
         while !tally.enough.load(Ordering::Relaxed) {
-            let method = if number % 4 == 0 { "POST" } else { "GET" };
+            let method = if number.is_multiple_of(4) { "POST" } else { "GET" };
             let request = ask(method, &format!("/{}", number % 8)).body(empty()).unwrap();
             let answer = match client.try_send(request).await {
                 Ok(response) => Answer::of(response).await,
