@@ -121,3 +121,16 @@ async fn a_stopped_server_accepts_no_more() {
     server.stop_accepting().await;
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+/// The kernel says "connected" before the server has heard of it.
+#[tokio::test]
+async fn a_client_that_is_connected_when_the_server_stops_is_served() {
+    let server = start(&limits());
+    tokio::task::yield_now().await;
+    let early = std::net::TcpStream::connect(server.address).unwrap();
+    early.set_nonblocking(true).unwrap();
+    let mut early = Raw::new(TcpStream::from_std(early).unwrap());
+    server.stop_accepting().await;
+    early.write(GET).await;
+    assert!(answer(&mut early).await.0.starts_with("HTTP/1.1 200"));
+}
