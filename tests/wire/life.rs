@@ -29,7 +29,8 @@ async fn loop_until_refused(address: SocketAddr, number: usize, tally: Arc<Tally
     'connections: loop {
         let stream = match soon(TcpStream::connect(address)).await {
             Ok(stream) => stream,
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return,
+            // Reset here, the listener closed within the handshake: nothing was sent, so nothing is lost.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) => return,
             Err(error) => return tally.lost.lock().unwrap().push(format!("connecting: {error}")),
         };
         let mut client = Client::h1(stream).await;
