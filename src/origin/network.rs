@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -115,6 +115,7 @@ impl NetworkOrigin {
             Link::H1 { mut lease, reused } => {
                 parts.version = Version::HTTP_11;
                 parts.uri = origin_form(parts.uri);
+                nominate_te(&mut parts.headers);
                 let sent = lease.sender.try_send_request(Request::from_parts(parts, body));
                 match self.head(sent, upload).await {
                     Ok(response) => self.received(response, lease, asked).map_err(Failed::outright),
@@ -269,6 +270,15 @@ fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
     copy
+}
+
+/// A sender of `TE` names it in `Connection`, or the next hop may forward what was meant for it (RFC 9110 §10.1.4).
+fn nominate_te(headers: &mut HeaderMap) {
+    if headers.contains_key(TE) {
+        // The one other option that gets here is that of an upgrade.
+        let options = if headers.contains_key(CONNECTION) { "upgrade, te" } else { "te" };
+        headers.insert(CONNECTION, HeaderValue::from_static(options));
+    }
 }
 
 /// Drops scheme and authority, which a client may have sent along (RFC 9112 §3.2.1).

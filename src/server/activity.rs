@@ -83,6 +83,11 @@ impl Activity {
         UnderWay(Arc::clone(self))
     }
 
+    /// Whether HTTP/2 is spoken, as far as is known.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(Ordering::Relaxed)
+    }
+
     fn came(&self) {
         if self.under_way.load(Ordering::Acquire) == 0
             && !self.multiplexed.load(Ordering::Relaxed)

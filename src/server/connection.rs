@@ -36,6 +36,10 @@ const SMALLEST_BUFFER: usize = 8192;
 /// answers for ever.
 const H2_PING_EVERY: Duration = Duration::from_secs(30);
 
+/// How long an idle HTTP/1.1 connection is kept once draining has begun: a request may be on its way already, and closing
+/// at once would lose it. It is answered, and told that the connection closes.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// What a socket holds while it lives: its place among `limits.connections`, and the wait of a drain.
 type Held = (OwnedSemaphorePermit, Busy);
 
@@ -120,15 +124,29 @@ impl<H: Handler> Context<H> {
         let mut connection = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(stream), service));
         let mut watchdog = pin!(sleep(self.head_timeout.min(self.idle_timeout)));
         let mut leaving = false;
+        let mut farewell = false;
         loop {
             tokio::select! {
                 // An error here is the client's (it left, or does not speak HTTP), and hyper has answered it if it can.
                 _ = &mut connection => return,
                 Ok(()) = phases.changed() => match *phases.borrow_and_update() {
                     Phase::Cut => return,
-                    Phase::Serving | Phase::Draining | Phase::Finishing => connection.as_mut().graceful_shutdown(),
+                    // GOAWAY tells the client which requests were taken, so that none is lost.
+                    Phase::Serving | Phase::Draining | Phase::Finishing if activity.is_multiplexed() => {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    Phase::Serving | Phase::Draining | Phase::Finishing if farewell => {}
+                    Phase::Serving | Phase::Draining | Phase::Finishing => {
+                        farewell = true;
+                        watchdog.as_mut().reset(Instant::now() + FAREWELL);
+                    }
                 },
                 () = &mut watchdog => match activity.verdict() {
+                    _ if farewell && !leaving => {
+                        leaving = true;
+                        connection.as_mut().graceful_shutdown();
+                        watchdog.as_mut().reset(Instant::now());
+                    }
                     Verdict::Wait(until) => watchdog.as_mut().reset(until),
                     Verdict::Late => return,
                     // It was asked to leave, and HTTP/2 waits for the client to agree.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -130,9 +131,15 @@ impl Server {
         loop {
             let (stream, peer, place) = tokio::select! {
                 biased;
-                () = &mut shutdown => return,
+                () = &mut shutdown => break,
                 accepted = accept(&self.listener, &places) => accepted,
             };
+            tokio::spawn(Arc::clone(&context).serve(stream, peer, place));
+        }
+        // Clients that the kernel has connected already would be reset together with the listener. The runtime learns of
+        // them when this task lets it look.
+        tokio::task::yield_now().await;
+        while let Some((stream, peer, place)) = accept(&self.listener, &places).now_or_never() {
             tokio::spawn(Arc::clone(&context).serve(stream, peer, place));
         }
     }

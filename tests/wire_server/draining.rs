@@ -9,7 +9,7 @@ fn in_a_while() -> Instant {
 }
 
 #[tokio::test]
-async fn draining_closes_idle_and_silent_connections_at_once() {
+async fn draining_closes_idle_and_silent_connections() {
     let server = start(&limits());
     let silent = server.connect().await;
     let mut idle = server.connect().await;
@@ -18,6 +18,22 @@ async fn draining_closes_idle_and_silent_connections_at_once() {
     server.drain.begin();
     tokio::join!(silent.closed(), idle.closed());
     assert_eq!(server.drain.finish(in_a_while()).await, 0);
+}
+
+/// The client could not know: its request was on its way when draining began.
+#[tokio::test]
+async fn a_request_that_draining_crosses_is_answered() {
+    let server = start(&limits());
+    let mut idle = server.connect().await;
+    idle.write(GET).await;
+    answer(&mut idle).await;
+    server.drain.begin();
+    // The connection hears of it before the request comes.
+    tokio::task::yield_now().await;
+    idle.write(GET).await;
+    let (head, _) = answer(&mut idle).await;
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("connection: close\r\n"), "{head}");
+    idle.closed().await;
 }
 
 #[tokio::test]
@@ -104,4 +120,17 @@ async fn a_stopped_server_accepts_no_more() {
     let address = server.address;
     server.stop_accepting().await;
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// The kernel says "connected" before the server has heard of it.
+#[tokio::test]
+async fn a_client_that_is_connected_when_the_server_stops_is_served() {
+    let server = start(&limits());
+    tokio::task::yield_now().await;
+    let early = std::net::TcpStream::connect(server.address).unwrap();
+    early.set_nonblocking(true).unwrap();
+    let mut early = Raw::new(TcpStream::from_std(early).unwrap());
+    server.stop_accepting().await;
+    early.write(GET).await;
+    assert!(answer(&mut early).await.0.starts_with("HTTP/1.1 200"));
 }
