@@ -126,7 +126,7 @@ impl Served {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::testing::{ago, secs, stored};
+    use crate::rules::testing::{ago, stored};
 
     #[test]
     fn whom_a_confirmation_vouches_for() {
