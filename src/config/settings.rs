@@ -230,13 +230,16 @@ pub(super) struct Rules {
     /// How many exchanges may run at once for one variant.
     ///
     /// More of them shorten the wait and cost the origin as many more checks.
-    #[schemars(extend("default" = 1))]
+    #[schemars(extend("default" = 2))]
     pub(super) overlap: Count<1, 16>,
     /// The share of the recent round trip that a batch of requests may wait for company.
-    #[schemars(extend("default" = 0.2))]
+    ///
+    /// Clients that were answered together ask again together. The wait ends as soon as nearly as many are there again,
+    /// is given up where they do not come back, and is left out where it would be shorter than a millisecond.
+    #[schemars(extend("default" = 0.5))]
     pub(super) gather: Share,
     /// The longest such wait.
-    #[schemars(extend("default" = "2ms"))]
+    #[schemars(extend("default" = "5ms"))]
     pub(super) gather_max: Text<Duration>,
 }
 

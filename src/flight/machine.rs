@@ -11,12 +11,14 @@
 //! - At most `overlap` exchanges run, and at most one batch is queued.
 //! - Every member's exchange is [`usable`] for it: one that runs is compared when the member joins; one that is queued
 //!   begins later than all its members arrived.
-//! - A queued batch has a member, and a reason to wait: every slot is taken, or a timer is armed.
+//! - A queued batch has a member, and a reason to wait: every [slot](Machine::slots) is taken, or a timer is armed.
 //!
-//! Why gather: clients answered together ask again together, over the next few hundred microseconds. If the first of
-//! them started an exchange at once it would travel alone, and all others would wait for it and then for their own: two
-//! round trips. So after an exchange with company the next one waits a small share of a round trip for all of them. A
-//! key with one reader never has company, and is never delayed.
+//! Why gather: clients answered together ask again together, within a millisecond or a few. If the first of them started
+//! an exchange at once it would travel alone, and all others would wait for it and then for their own: two round trips.
+//! So after an exchange with company the next one waits until nearly as many are there again, but no longer than a share
+//! of a round trip. Where they do not come back, as when each request is another client's, a window that was waited out
+//! for nothing is not opened again for twice as many exchanges as the time before. A key with one reader never has
+//! company, and is never delayed.
 
 use std::time::Duration;
 
@@ -31,8 +33,14 @@ pub struct Machine {
     /// What runs, oldest first.
     running: Vec<Running>,
     queued: Option<Batch>,
-    /// No batch starts before this moment.
+    /// No batch starts before this moment, unless its company is complete.
     gate: Moment,
+    /// Whom the window that was opened last is for, until a batch starts.
+    company: Option<Company>,
+    /// Windows in a row that nobody came back in.
+    doubt: u32,
+    /// How many exchanges are still to go before another window is opened.
+    skip: u32,
     /// A timer is under way that fires at or after this moment.
     armed: Option<Moment>,
     /// How long this key's exchanges took lately; zero when none has been answered yet.
@@ -43,6 +51,15 @@ pub struct Machine {
 struct Running {
     began: Moment,
     batch: Batch,
+}
+
+/// Whom a gathering window is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Company {
+    /// How many waited as it opened.
+    present: usize,
+    /// How many are to come back: nearly all who were answered then.
+    missed: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +100,13 @@ impl Machine {
     #[must_use]
     pub const fn running(&self) -> usize {
         self.running.len()
+    }
+
+    /// How many exchanges may run now. Before the first answer nothing is known of the round trip over which more of them
+    /// would be spread, and a cold herd needs one exchange, not two.
+    #[must_use]
+    pub fn slots(&self, rules: &Collapse) -> usize {
+        if self.recent.is_zero() { 1 } else { rules.overlap.max(1) }
     }
 
     /// The batch that waits to start, if there is one.
@@ -128,10 +152,32 @@ impl Machine {
     fn learn(&mut self, now: Moment, rules: &Collapse, landed: &Running) {
         let took = now.since(landed.began);
         self.recent = if self.recent.is_zero() { took } else { (self.recent * 3 + took) / 4 };
-        let waiting = self.queued.as_ref().map_or(0, |batch| batch.members);
-        if landed.batch.members + waiting >= 2 {
-            self.gate = now.after(window(rules, self.recent));
+        let (answered, present) = (landed.batch.members, self.waiting());
+        self.skip = self.skip.saturating_sub(1);
+        let window = window(rules, self.recent);
+        if answered + present >= 2 && self.skip == 0 && !window.is_zero() {
+            self.gate = now.after(window);
+            self.company = Some(Company { present, missed: answered - answered / 8 });
         }
+    }
+
+    /// Takes from the batch that starts whether waiting for company was worth it.
+    fn reckon(&mut self, members: usize) {
+        let Some(Company { present, missed }) = self.company.take() else { return };
+        let paid = 2 * members.saturating_sub(present) >= missed;
+        self.doubt = if paid { 0 } else { (self.doubt + 1).min(DOUBT_MAX) };
+        self.skip = if paid { 0 } else { 1 << self.doubt };
+    }
+
+    /// How many wait in the queued batch.
+    fn waiting(&self) -> usize {
+        self.queued.as_ref().map_or(0, |batch| batch.members)
+    }
+
+    /// When the gathering ends: at once if the company is complete.
+    fn gathered(&self) -> Moment {
+        let complete = |company: Company| self.waiting() >= company.present + company.missed;
+        if self.company.is_some_and(complete) { Moment::default() } else { self.gate }
     }
 
     /// Starts the queued batch if it is due, or sees to it that a timer will.
@@ -143,6 +189,7 @@ impl Machine {
             Some(due) if due > now => self.arm(due, effects),
             Some(_) => match self.queued.take() {
                 Some(batch) => {
+                    self.reckon(batch.members);
                     effects.push(Effect::Start { exchange: batch.exchange });
                     self.running.push(Running { began: now, batch });
                 }
@@ -153,14 +200,14 @@ impl Machine {
 
     /// When the key moves on by itself: the next batch starts, or the key is given up. `None`: after an answer.
     fn due(&self, rules: &Collapse) -> Option<Moment> {
-        let slots = rules.overlap.max(1);
+        let slots = self.slots(rules);
         match self.running.last() {
-            None => Some(self.gate),
+            None => Some(self.gathered()),
             Some(_) if self.queued.is_none() || self.running.len() >= slots => None,
             // Exchanges that overlap pay only if they are spread over a round trip.
             Some(newest) => {
                 let share = u32::try_from(slots).unwrap_or(u32::MAX);
-                Some(self.gate.max(newest.began.after(self.recent / share)))
+                Some(self.gathered().max(newest.began.after(self.recent / share)))
             }
         }
     }
@@ -173,6 +220,9 @@ impl Machine {
         }
     }
 }
+
+/// After so many windows in a row that nobody came back in, 2^6 exchanges pass before the next one.
+const DOUBT_MAX: u32 = 6;
 
 /// What a timer cannot resolve is not worth arming one: tokio's wheel turns once in a millisecond.
 pub const WINDOW_MIN: Duration = Duration::from_millis(1);

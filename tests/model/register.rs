@@ -81,13 +81,13 @@ pub(crate) enum Action {
 }
 
 impl Register {
+    const fn rules(&self) -> Collapse {
+        let gather_max = Duration::from_millis(2);
+        Collapse { enabled: true, overlap: self.overlap, gather: self.gather, gather_max }
+    }
+
     fn tell(&self, state: &mut State, event: Event) -> Option<Exchange> {
-        let rules = Collapse {
-            enabled: true,
-            overlap: self.overlap,
-            gather: self.gather,
-            gather_max: Duration::from_millis(2),
-        };
+        let rules = self.rules();
         let mut seat = None;
         for effect in state.machine.on_event(Moment::from_nanos(state.now_ms * 1_000_000), &rules, event) {
             match effect {
@@ -224,7 +224,7 @@ impl Model for Register {
                 state.clients.iter().flat_map(|client| &client.waits).all(|waits| {
                     let runs = state.exchanges.iter().any(|flying| flying.exchange == waits.exchange);
                     let queued = state.machine.queued() == Some(waits.exchange);
-                    runs || queued && (state.exchanges.len() >= model.overlap || armed)
+                    runs || queued && (state.exchanges.len() >= state.machine.slots(&model.rules()) || armed)
                 }) && (state.machine.queued().is_none()
                     || state
                         .clients

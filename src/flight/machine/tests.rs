@@ -68,12 +68,48 @@ fn after_an_answer_with_company_the_next_batch_gathers() {
             (0, asked(0, 1), &[Wait { exchange: x(1) }, Start { exchange: x(1) }]),
             (1, asked(1, 2), &[Wait { exchange: x(2) }]),
             (10, Answered { exchange: x(1) }, &[Wake { exchange: x(1), how: W }, Arm { at: ms(12) }]),
-            (11, asked(11, 3), &[Wait { exchange: x(2) }]),
             (12, Gathered, &[Start { exchange: x(2) }]),
-            (22, Answered { exchange: x(2) }, &[Wake { exchange: x(2), how: W }, Arm { at: ms(24) }]),
-            (24, Gathered, &[Idle]),
+            (13, asked(13, 3), &[Wait { exchange: x(3) }]),
+            // Nobody came back in that window, so there is none now.
+            (22, Answered { exchange: x(2) }, &[Wake { exchange: x(2), how: W }, Start { exchange: x(3) }]),
         ],
     );
+}
+
+#[test]
+fn a_batch_whose_company_is_complete_does_not_wait_out_its_window() {
+    tell(
+        rules(1, 0.5),
+        &[
+            (0, asked(0, 1), &[Wait { exchange: x(1) }, Start { exchange: x(1) }]),
+            (1, asked(1, 2), &[Wait { exchange: x(2) }]),
+            (10, Answered { exchange: x(1) }, &[Wake { exchange: x(1), how: W }, Arm { at: ms(15) }]),
+            (11, asked(11, 3), &[Wait { exchange: x(2) }, Start { exchange: x(2) }]),
+            (15, Gathered, &[]),
+            (21, Answered { exchange: x(2) }, &[Wake { exchange: x(2), how: W }, Arm { at: ms(26) }]),
+            (26, Gathered, &[Idle]),
+        ],
+    );
+}
+
+#[test]
+fn a_window_that_nobody_came_back_in_is_not_opened_again_at_once() {
+    let mut machine = Machine::default();
+    let rules = rules(1, 0.5);
+    let (mut now, mut windows) = (0, Vec::new());
+    machine.on_event(ms(now), &rules, asked(now, 1));
+    for number in 2..40 {
+        // Eight clients wait while each exchange runs, and none of those it answers is seen again.
+        (0..8).for_each(|_| drop(machine.on_event(ms(now + 1), &rules, asked(now + 1, number))));
+        now += 10;
+        let answered = machine.on_event(ms(now), &rules, Answered { exchange: x(number - 1) });
+        if let Some(Arm { at }) = answered.into_iter().last() {
+            windows.push(number);
+            now = at.as_nanos() / 1_000_000;
+            machine.on_event(at, &rules, Gathered);
+        }
+    }
+    assert_eq!(windows, [2, 4, 8, 16, 32], "after the first, twice as far apart each time");
 }
 
 #[test]
@@ -109,12 +145,13 @@ fn overlapping_exchanges_are_spread_over_a_round_trip() {
         rules(2, 0.0),
         &[
             (0, asked(0, 1), &[Wait { exchange: x(1) }, Start { exchange: x(1) }]),
-            (0, asked(1, 2), &[Wait { exchange: x(2) }, Start { exchange: x(2) }]),
-            (10, Answered { exchange: x(1) }, &[Wake { exchange: x(1), how: W }]),
-            (10, asked(10, 3), &[Wait { exchange: x(3) }, Start { exchange: x(3) }]),
-            (10, Answered { exchange: x(2) }, &[Wake { exchange: x(2), how: W }]),
-            (11, asked(11, 4), &[Wait { exchange: x(4) }, Arm { at: ms(15) }]),
-            (15, Gathered, &[Start { exchange: x(4) }]),
+            // Nothing is known of the round trip yet: a cold herd makes one exchange, not two.
+            (1, asked(1, 2), &[Wait { exchange: x(2) }]),
+            (10, Answered { exchange: x(1) }, &[Wake { exchange: x(1), how: W }, Start { exchange: x(2) }]),
+            (11, asked(11, 3), &[Wait { exchange: x(3) }, Arm { at: ms(15) }]),
+            (15, Gathered, &[Start { exchange: x(3) }]),
+            (16, asked(16, 4), &[Wait { exchange: x(4) }]),
+            (20, Answered { exchange: x(2) }, &[Wake { exchange: x(2), how: W }, Start { exchange: x(4) }]),
         ],
     );
 }
