@@ -53,10 +53,10 @@ impl Way {
 pub async fn figure(options: Options) {
     let (rounds, reads_each) = if options.quick { (2, 50) } else { (7, 200) };
     let mut ways = vec![
-        Way::open("the defaults (k = 1, gathering)", |_| {}).await,
-        Way::open("k = 1, gather = 0", |collapse| collapse.gather = 0.0).await,
-        Way::open("k = 2, gathering", |collapse| collapse.overlap = 2).await,
-        Way::open("k = 2, gather = 0", |collapse| (collapse.overlap, collapse.gather) = (2, 0.0)).await,
+        Way::open("the defaults (k = 2, gathering)", |_| {}).await,
+        Way::open("k = 2, gather = 0", |collapse| collapse.gather = 0.0).await,
+        Way::open("k = 1, gathering", |collapse| collapse.overlap = 1).await,
+        Way::open("k = 1, gather = 0", |collapse| (collapse.overlap, collapse.gather) = (1, 0.0)).await,
         Way::open("collapsing off", |collapse| collapse.enabled = false).await,
     ];
     let manners = Manners { keys: 1, size: 1_000, tags: true, delay: Delay::Fixed(DELAY), logs: false };

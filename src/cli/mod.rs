@@ -35,7 +35,7 @@ pub mod exit {
 
 /// A read-through caching reverse proxy that asks the origin before it serves a cached body.
 #[derive(Debug, Parser)]
-#[command(name = "truehit", disable_version_flag = true)]
+#[command(name = "truehit", version = VERSION)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

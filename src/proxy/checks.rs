@@ -126,10 +126,11 @@ impl<O: Origin> Proxy<O> {
         }
     }
 
-    /// What a check's answer did not prove, bytes will.
+    /// What a check's answer did not prove, bytes will: that is a second check, by `body`, and counts as one.
     async fn unproven(self: &Arc<Self>, errand: Errand, check: Check, why: Unproven) -> (Found<O::Body>, CheckResult) {
         self.watch.metrics.unproven(why);
         let audit = why == Unproven::Audit;
+        let began = self.clock.moment();
         let request = self.request(&errand, Method::GET);
         let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, request).await {
             Ok(answered) => answered,
@@ -147,7 +148,9 @@ impl<O: Origin> Proxy<O> {
                 tracing::warn!(route = %policy.name, "a 304 vouched for content that a full GET contradicts");
             }
         }
-        (found, if result == CheckResult::Same { result } else { CheckResult::Unproven })
+        let took = self.clock.moment().since(began);
+        self.watch.route(&policy, |route| route.check(Strategy::Body, result, took));
+        (found, CheckResult::Unproven)
     }
 
     /// Holds a full answer against the stored bytes: the stored response is confirmed, or the answer is let in, its
