@@ -76,9 +76,17 @@ impl<O: Origin> Proxy<O> {
                 self.learn(&errand, Shown::HeadComparable);
                 (self.keep(&errand, confirmation), CheckResult::Same)
             }
+            // HEAD's fields may differ from GET's for no better reason than that it is HEAD: the bytes tell.
             Verdict::Changed | Verdict::Answered => {
-                self.learn(&errand, Shown::HeadComparable);
-                (self.fetch(errand, FetchReason::Changed).await, CheckResult::Changed)
+                let request = self.request(&errand, Method::GET);
+                let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, request).await {
+                    Ok(answered) => answered,
+                    Err(error) => return failed(errand, error),
+                };
+                let (found, result) = self.compare(errand.clone(), &check, response, exchange).await;
+                let lied = result == CheckResult::Same;
+                self.learn(&errand, if lied { Shown::HeadUseless } else { Shown::HeadComparable });
+                (found, result)
             }
             Verdict::Unproven(why) => {
                 self.learn(&errand, Shown::HeadUseless);

@@ -254,6 +254,24 @@ async fn head_compares_digest_first_then_tag_length_and_date() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_head_whose_fields_are_not_gets_is_found_out_and_not_asked_again() {
+    let origin = Script::new();
+    let body = || ok("same").with("repr-digest", "md5=:aaaa:");
+    origin
+        .expects("GET /a", body().etag("W/\"full\""))
+        .expects("HEAD /a", status(200).etag("W/\"empty\""))
+        .expects("GET /a", body().etag("W/\"full\""))
+        .expects("GET /a", body().etag("W/\"full\""));
+    let house = House::new(origin.clone());
+    for _ in 0..3 {
+        assert_eq!(house.get("/a").await.text(), "same");
+    }
+    let series = "truehit_check_strategy_info{route=\"default\",strategy=\"body\",reason=\"weak-tag\"}";
+    assert_eq!(house.metric(series), 1.0);
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_digest_endpoint_is_asked_and_compared_with_the_stored_bytes() {
     let origin = Script::new();
     let sha = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9";
