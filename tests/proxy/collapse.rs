@@ -6,8 +6,8 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use truehit::origin::OriginError;
 
-use crate::house::House;
-use crate::script::{Script, ok, status};
+use crate::house::{House, settle};
+use crate::script::{Answer, Gate, Script, ok, status};
 
 /// Starts a GET.
 fn reader(house: &House<Script>) -> tokio::task::JoinHandle<crate::house::Reply> {
@@ -23,18 +23,19 @@ async fn readers(house: &House<Script>, count: usize) -> Vec<tokio::task::JoinHa
     readers
 }
 
-/// Lets every task run until nothing moves: on a paused clock, time only advances when all tasks wait.
-async fn settle() {
-    tokio::time::sleep(Duration::from_nanos(1)).await;
+/// A proxy whose first reader waits for an exchange that the origin holds.
+async fn held(origin: &Script, answer: Answer) -> (House<Script>, Gate, tokio::task::JoinHandle<crate::house::Reply>) {
+    let mut gate = origin.holds("GET /a", answer);
+    let house = House::new(origin.clone());
+    let leader = reader(&house);
+    gate.reached().await;
+    (house, gate, leader)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cold_herd_makes_one_fetch() {
     let origin = Script::new();
-    let mut gate = origin.holds("GET /a", ok("one").etag("\"1\""));
-    let house = House::new(origin.clone());
-    let leader = reader(&house);
-    gate.reached().await;
+    let (house, gate, leader) = held(&origin, ok("one").etag("\"1\"")).await;
     // These arrive while the exchange runs: its answer may be older than they are, so they ask together, after it.
     origin.expects("GET /a", status(304).etag("\"1\""));
     let herd = readers(&house, 1000).await;
@@ -76,10 +77,7 @@ async fn a_read_that_follows_a_write_never_rides_on_an_older_check() {
 #[tokio::test(start_paused = true)]
 async fn followers_survive_a_leader_that_leaves() {
     let origin = Script::new();
-    let mut gate = origin.holds("GET /a", ok("one").etag("\"1\""));
-    let house = House::new(origin.clone());
-    let leader = reader(&house);
-    gate.reached().await;
+    let (house, gate, leader) = held(&origin, ok("one").etag("\"1\"")).await;
     origin.expects("GET /a", status(304).etag("\"1\""));
     let followers = readers(&house, 2).await;
     leader.abort();
@@ -96,10 +94,7 @@ async fn followers_survive_a_leader_that_leaves() {
 async fn what_may_not_be_shared_goes_to_the_one_that_asked_and_holds_nobody_up() {
     let origin = Script::new();
     let private = |content: &str| ok(content).with("cache-control", "private");
-    let mut gate = origin.holds("GET /a", private("first"));
-    let house = House::new(origin.clone());
-    let leader = reader(&house);
-    gate.reached().await;
+    let (house, gate, leader) = held(&origin, private("first")).await;
     let followers = readers(&house, 2).await;
     origin.expects("GET /a", private("second")).expects("GET /a", private("third"));
     gate.release();
@@ -116,7 +111,7 @@ async fn what_may_not_be_shared_goes_to_the_one_that_asked_and_holds_nobody_up()
     for gate in &mut gates {
         assert!(gate.reached().now_or_never().is_some(), "both are at the origin at once");
     }
-    gates.into_iter().for_each(crate::script::Gate::release);
+    gates.into_iter().for_each(Gate::release);
     join_all(both).await;
     origin.done();
 }
@@ -149,10 +144,7 @@ async fn a_cold_batch_is_split_by_the_vary_that_comes_back() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_exchange_fails_its_batch_and_no_other() {
     let origin = Script::new();
-    let mut gate = origin.holds("GET /a", ok("one").etag("\"1\""));
-    let house = House::new(origin.clone());
-    let leader = reader(&house);
-    gate.reached().await;
+    let (house, gate, leader) = held(&origin, ok("one").etag("\"1\"")).await;
     origin.fails("GET /a", OriginError::ConnectionRefused);
     let batch = readers(&house, 3).await;
     gate.release();

@@ -4,7 +4,7 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use truehit::origin::OriginError;
 
-use crate::house::House;
+use crate::house::{House, settle};
 use crate::script::{Script, ok, status};
 
 #[tokio::test(start_paused = true)]
@@ -49,7 +49,7 @@ async fn a_client_that_leaves_does_not_stop_the_recording() {
     drop(house.open("/a").await);
     pieces.send(Ok(Frame::data("content".into()))).unwrap();
     drop(pieces);
-    tokio::time::sleep(std::time::Duration::from_nanos(1)).await;
+    settle().await;
     origin.expects("GET /a", status(304).etag("\"1\""));
     assert_eq!(house.get("/a").await.text(), "content");
     origin.done();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use truehit::rules::policy::Verify;
 
-use crate::house::House;
+use crate::house::{House, settle};
 use crate::script::{Script, ok, status};
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +69,7 @@ async fn rides(
     gate.reached().await;
     tokio::time::advance(Duration::from_millis(1)).await;
     let second = tokio::spawn(second);
-    tokio::time::sleep(Duration::from_nanos(1)).await;
+    settle().await;
     gate.release();
     assert_eq!(first.await.unwrap().text(), "old");
     second.await.unwrap()

@@ -139,6 +139,11 @@ impl<O: Origin> House<O> {
     }
 }
 
+/// Lets every task run until all of them wait: a paused clock moves only then.
+pub async fn settle() {
+    tokio::time::sleep(Duration::from_nanos(1)).await;
+}
+
 fn build(method: &str, target: &str, fields: &[(&str, &str)]) -> http::request::Builder {
     let mut request = Request::builder().method(method).uri(target).header("host", "api.test");
     for (name, value) in fields {
