@@ -29,6 +29,9 @@ use crate::rules::moment::Moment;
 /// the origin did not wait for.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 
+/// How many connections are in quarantine at once: enough to prove an origin sound in one go.
+const QUARANTINED_MAX: usize = 8;
+
 type H1 = http1::SendRequest<RequestBody>;
 type H2 = http2::SendRequest<RequestBody>;
 
@@ -216,11 +219,13 @@ impl Pool {
             return;
         }
         self.tidy(&mut parked, now);
-        if suspect {
-            parked.quarantine.push_back((now.after(QUARANTINE), sender));
-        } else {
+        if !suspect {
             parked.idle.push_back((now, sender));
+        } else if parked.quarantine.len() < QUARANTINED_MAX.min(self.idle_max) {
+            parked.quarantine.push_back((now.after(QUARANTINE), sender));
         }
+        // A suspect that finds the quarantine full is closed here: under load, making room for each newcomer would let
+        // none of them stay long enough to prove anything.
         while parked.len() > self.idle_max && parked.drop_oldest() {}
         if !parked.sweeping && parked.len() > 0 {
             parked.sweeping = true;

@@ -204,6 +204,39 @@ async fn a_connection_is_used_again_after_a_quiet_quarantine_and_at_once_after_f
 }
 
 #[tokio::test]
+async fn under_load_the_first_in_quarantine_stay_and_prove_the_origin_sound() {
+    const MANY: usize = 100;
+    let server = RawOrigin::start().await;
+    let origin = to(server.address);
+    let not_modified = "HTTP/1.1 304 Not Modified\r\n\r\n";
+    let script = async {
+        let mut connections = Vec::new();
+        for _ in 0..MANY {
+            let mut connection = server.accept().await;
+            connection.answer(not_modified).await;
+            connections.push(connection);
+        }
+        // Eight were kept; the one that fell idle last is used first.
+        for _ in 0..MANY {
+            connections[7].answer(not_modified).await;
+        }
+    };
+    let requests = async {
+        for _ in 0..MANY {
+            text(check(&origin, get("/")).await.unwrap()).await.unwrap();
+        }
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_millis(250)).await;
+        tokio::time::resume();
+        for _ in 0..MANY {
+            text(check(&origin, get("/")).await.unwrap()).await.unwrap();
+        }
+    };
+    tokio::join!(script, requests);
+    assert_eq!(dials(&origin), MANY as u64);
+}
+
+#[tokio::test]
 async fn requests_above_the_limit_wait_for_the_connect_timeout() {
     let server = RawOrigin::start().await;
     let origin = client(&config::Origin {
