@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use crate::fill::Reader;
-use crate::origin::OriginError;
+use crate::origin::{OriginError, Purpose};
 use crate::proxy::Settled;
 use crate::rules::fields;
 
@@ -24,8 +24,8 @@ pub(crate) enum Content<B> {
     Full(Bytes, Option<HeaderMap>),
     /// A body that others may be reading too.
     Filling(Reader),
-    /// The origin, for this client alone.
-    Passing(B),
+    /// The origin, for this client alone, by a request for this purpose.
+    Passing(B, Purpose),
 }
 
 /// A response body.
@@ -60,13 +60,16 @@ where
             Content::Full(bytes, trailers) if bytes.is_empty() => trailers.take().map(|all| Ok(Frame::trailers(all))),
             Content::Full(bytes, _) => Some(Ok(Frame::data(std::mem::take(bytes)))),
             Content::Filling(reader) => std::task::ready!(Pin::new(reader).poll_frame(cx)),
-            Content::Passing(body) => std::task::ready!(Pin::new(body).poll_frame(cx)),
+            Content::Passing(body, _) => std::task::ready!(Pin::new(body).poll_frame(cx)),
         };
         let frame = frame.map(|frame| frame.map(forwardable));
         if let (Some(settled), Some(Ok(frame))) = (&mut this.settled, &frame)
             && let Some(data) = frame.data_ref()
         {
             settled.sent(data.len());
+            if let Content::Passing(_, purpose) = this.content {
+                settled.received(purpose, data.len());
+            }
         }
         if let (Some(settled), Some(Err(error))) = (&mut this.settled, &frame) {
             settled.broke_off(error);
@@ -79,7 +82,7 @@ where
             Content::Empty => true,
             Content::Full(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
             Content::Filling(reader) => reader.is_end_stream(),
-            Content::Passing(body) => body.is_end_stream(),
+            Content::Passing(body, _) => body.is_end_stream(),
         }
     }
 
@@ -93,7 +96,7 @@ where
                 hint
             }
             Content::Filling(_) => SizeHint::new(),
-            Content::Passing(body) => body.size_hint(),
+            Content::Passing(body, _) => body.size_hint(),
         }
     }
 }

@@ -183,8 +183,12 @@ impl<O: Origin> Proxy<O> {
                 None => break None,
                 Some(Err(error)) => return failed(errand, error),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(chunk) if comparison.push(&chunk) => {}
-                    Ok(chunk) => break Some(chunk),
+                    Ok(chunk) => {
+                        self.watch.metrics.origin_body_bytes(Purpose::Check, chunk.len() as u64);
+                        if !comparison.push(&chunk) {
+                            break Some(chunk);
+                        }
+                    }
                     // Trailers: nothing of the content follows.
                     Err(_trailers) => {}
                 },

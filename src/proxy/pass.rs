@@ -66,7 +66,7 @@ impl<O: Origin> Proxy<O> {
         let (mut parts, body) = response.into_parts();
         let settled = visit.settle(outcome, parts.status, Ride::default());
         reply::sign(&mut parts, settled.outcome(), &self.via);
-        Response::from_parts(parts, Body::new(Content::Passing(body), settled))
+        Response::from_parts(parts, Body::new(Content::Passing(body, Purpose::Pass), settled))
     }
 
     /// RFC 9111 §4.4: an unsafe request that succeeded invalidates what is stored for its target URI, and what is

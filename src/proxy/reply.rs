@@ -12,7 +12,7 @@ use super::take_in::Filled;
 use super::visit::{Ride, Visit};
 use crate::body::{Body, Content};
 use crate::fill::Reader;
-use crate::origin::{Origin, OriginError};
+use crate::origin::{Origin, OriginError, Purpose};
 use crate::rules::ask::Ask;
 use crate::rules::digest::REPR_DIGEST;
 use crate::rules::outcome::{Excuse, FetchReason, Kind, Outcome, PassReason, Proof, Refusal, SkipReason};
@@ -52,7 +52,7 @@ impl<O: Origin> Proxy<O> {
                 let (mut parts, body) = response.into_parts();
                 fields::remove_hop_by_hop(&mut parts.headers);
                 let outcome = Outcome { fwd_status: Some(parts.status), ..Outcome::new(kind_of(why), skip.as_str()) };
-                self.respond(ask, visit, parts, Content::Passing(body), outcome, ride)
+                self.respond(ask, visit, parts, Content::Passing(body, Purpose::Fetch), outcome, ride)
             }
             Reply::Failed { error, ride } => self.render_failed(visit, &error, ride),
             Reply::Refused(refusal) => self.render_refused(visit, refusal),

@@ -13,7 +13,7 @@ use http::{Method, Request, StatusCode, Uri};
 use crate::access_log::{AccessLog, CheckNote, Entry};
 use crate::clock::Clock;
 use crate::metrics::{Metrics, RouteMetrics};
-use crate::origin::OriginError;
+use crate::origin::{OriginError, Purpose};
 use crate::rules::moment::Moment;
 use crate::rules::outcome::{Kind, Outcome, Refusal};
 use crate::rules::policy::Policy;
@@ -129,6 +129,11 @@ impl Settled {
     /// Bytes of content went out.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
+    }
+
+    /// Bytes of content came from the origin and went straight on.
+    pub(crate) fn received(&self, purpose: Purpose, bytes: usize) {
+        self.watch.metrics.origin_body_bytes(purpose, bytes as u64);
     }
 
     /// The body broke off: the response's head had promised more.

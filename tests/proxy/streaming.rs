@@ -3,6 +3,7 @@
 use http_body::Frame;
 use http_body_util::BodyExt;
 use truehit::origin::OriginError;
+use truehit::rules::policy::{CheckHow, Strategy};
 
 use crate::house::{House, settle};
 use crate::script::{Script, ok, status};
@@ -86,6 +87,24 @@ async fn a_digest_that_contradicts_the_bytes_keeps_them_out_of_the_store() {
     house.get("/a").await;
     assert_eq!(house.get("/a").await.text(), "again");
     assert_eq!(house.metric("truehit_not_stored_total{reason=\"contradicted\"}"), 1.0);
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_from_the_origin_are_counted_by_purpose() {
+    let origin = Script::new();
+    origin
+        .expects("GET /a", ok("fetched"))
+        .expects("GET /a", ok("fetched"))
+        .expects("GET /mine", ok("alone").with("cache-control", "private"))
+        .expects("POST /a", ok("passed"));
+    let house = House::with(origin.clone(), |policy| policy.check = CheckHow::Only(Strategy::Body));
+    for target in ["/a", "/a", "/mine"] {
+        house.get(target).await;
+    }
+    house.send_content("POST", "/a", "").await;
+    let bytes = |purpose: &str| house.metric(&format!("truehit_origin_body_bytes_total{{purpose=\"{purpose}\"}}"));
+    assert_eq!([bytes("fetch"), bytes("check"), bytes("pass")], [12.0, 7.0, 6.0]);
     origin.done();
 }
 
