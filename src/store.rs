@@ -25,7 +25,8 @@ const STRIPES: usize = 16 * 1024;
 /// How many "not storable" memories are kept.
 const UNCACHEABLE_MAX: u64 = 16 * 1024;
 
-/// Bytes that moka itself and its key cost per entry, beyond the key's own length (measured: about 350).
+/// Bytes that moka itself and its key cost per entry, beyond the key's own length: 320 to 360 in a measurement of moka
+/// 0.12 with small values, rounded up.
 const KEY_OVERHEAD: usize = 384;
 
 /// Complete stored responses.

@@ -27,7 +27,6 @@ use crate::rules::outcome::{FetchReason, SkipReason};
 use crate::rules::policy::Policy;
 use crate::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use crate::rules::validator::EntityTag;
-use crate::rules::vary;
 
 /// Content that a comparison has consumed: what equals stored bytes, and the first chunk that did not.
 pub(super) struct Prefix {
@@ -61,7 +60,7 @@ impl Filled {
 
     /// Whether it is the response to the ask's selecting fields. (A cold batch is split by the `Vary` that comes back.)
     pub(super) fn selected_by(&self, ask: &Ask) -> bool {
-        self.head.vary.names().is_some_and(|names| vary::selecting(names, &ask.fields) == self.selecting)
+        self.head.vary.selects(&ask.fields, &self.selecting)
     }
 
     /// A reader for a request that may use it: the exchange began after it arrived, or the route excuses that.
@@ -159,11 +158,7 @@ impl<O: Origin> Proxy<O> {
                     fill,
                     status: answer.status,
                     fields: Arc::new(answer.headers),
-                    selecting: head
-                        .vary
-                        .names()
-                        .map(|names| vary::selecting(names, &errand.ask.fields))
-                        .unwrap_or_default(),
+                    selecting: head.vary.selecting(&errand.ask.fields),
                     head: Arc::new(head),
                     why,
                     standing: errand.standing,

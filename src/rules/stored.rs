@@ -17,7 +17,7 @@ use super::moment::{Moment, Now};
 use super::outcome::SkipReason;
 use super::recognise::{self, Recipe};
 use super::validator::{self, EntityTag};
-use super::vary::{self, Vary};
+use super::vary::Vary;
 use super::{fields, freshness};
 
 /// A response body whose every byte was received: the end was seen and the declared length agrees.
@@ -160,11 +160,6 @@ impl StoredHead {
     }
 }
 
-/// The values of the request's selecting fields; nothing selects what varies by everything.
-fn selecting(by: &Vary, request: &HeaderMap) -> Box<[u8]> {
-    by.names().map(|names| vary::selecting(names, request)).unwrap_or_default()
-}
-
 /// What a header map adds to the bytes of one field: its bucket, its index entry and the value's own allocation.
 const FIELD_OVERHEAD: usize = 120;
 
@@ -207,7 +202,7 @@ impl StoredResponse {
         };
         Self {
             recognised,
-            selecting: selecting(&head.vary, request),
+            selecting: head.vary.selecting(request),
             head: Arc::new(head),
             content: Arc::new(Content { recorded, sha256: OnceLock::new() }),
             standing,
@@ -232,7 +227,7 @@ impl StoredResponse {
         head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.content.recorded.len()));
         Self {
             recognised: self.recognised,
-            selecting: selecting(&head.vary, request),
+            selecting: head.vary.selecting(request),
             head: Arc::new(head),
             content: Arc::clone(&self.content),
             standing,
@@ -296,10 +291,7 @@ impl StoredResponse {
     /// Whether the request's selecting fields are those that this response was stored for (RFC 9111 §4.1).
     #[must_use]
     pub fn selected_by(&self, request: &HeaderMap) -> bool {
-        self.head
-            .vary
-            .names()
-            .is_some_and(|names| names.is_empty() || vary::selecting(names, request) == self.selecting)
+        self.head.vary.selects(request, &self.selecting)
     }
 
     /// Whether both were stored for the same selecting fields.

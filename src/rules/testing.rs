@@ -20,6 +20,25 @@ use super::validator::EntityTag;
 /// Field lines in a row of a table.
 pub(crate) type Lines = &'static [(&'static str, &'static str)];
 
+/// Names of fields that the rules on fields treat each in its own way, and one that they do not know.
+pub(crate) const FIELD_NAMES: &[&str] = &[
+    "connection",
+    "te",
+    "age",
+    "etag",
+    "vary",
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "content-range",
+    "repr-digest",
+    "set-cookie",
+    "x-a",
+    "date",
+    "accept",
+    "upgrade",
+];
+
 /// A head of these field lines, in this order.
 pub(crate) fn head(lines: &[(&str, &str)]) -> HeaderMap {
     lines

@@ -46,6 +46,18 @@ impl Vary {
             Self::Star => None,
         }
     }
+
+    /// The request's values of the named fields, as [`selecting`] writes them; nothing for `*`.
+    #[must_use]
+    pub fn selecting(&self, request: &HeaderMap) -> Box<[u8]> {
+        self.names().map(|names| selecting(names, request)).unwrap_or_default()
+    }
+
+    /// Whether `request` selects what was selected by `selecting`. Nothing selects what varies by everything.
+    #[must_use]
+    pub fn selects(&self, request: &HeaderMap, selecting: &[u8]) -> bool {
+        self.names().is_some_and(|names| names.is_empty() || *self.selecting(request) == *selecting)
+    }
 }
 
 /// The nominated fields of a request in canonical bytes: two requests match (RFC 9111 §4.1) if these are equal.
