@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::resolve::Findings;
-use super::settings::{self, Check, CheckError, Credential, Proof, Rules, SetCookie, Settings};
+use super::settings::{self, Check, CheckError, Credential, Forward, Keep, Proof, Rules, Settings};
 use super::{Matcher, Route, size};
 use crate::rules::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Strategy, Trust, Verify};
 
@@ -120,7 +120,11 @@ fn policy(rules: &Rules, name: &str, index: usize, at: &str, memory: u64, findin
         },
         authorization: credentials(authorization),
         cookies: credentials(cookies),
-        set_cookie: rules.set_cookie == SetCookie::Store,
+        set_cookie: rules.set_cookie == Keep::Store,
+        close_delimited: rules.close_delimited == Keep::Store,
+        heuristic_max: rules.heuristic.then_some(rules.heuristic_max.0.0),
+        targeted: rules.targeted.iter().map(|name| name.0.0.clone()).collect(),
+        targeted_forwarded: rules.targeted_fields == Forward::Pass,
         digest_endpoint: rules.digest_endpoint.as_ref().map(|endpoint| endpoint.0.clone()),
         object_max,
         collapse: Collapse {

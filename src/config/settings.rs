@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::OriginPlace;
 use super::number::{Count, Share};
 use super::text::Text;
-use super::values::{Authority, Filter, Host, Name, PathGlob, Positive, ServerName, Size, SizeOrAuto};
+use super::values::{Authority, FieldName, Filter, Host, Name, PathGlob, Positive, ServerName, Size, SizeOrAuto};
 use crate::rules::policy::{DigestEndpoint, Verify};
 
 /// The configuration of truehit.
@@ -214,7 +214,31 @@ pub(super) struct Rules {
     pub(super) cookies: Option<Credential>,
     /// What becomes of a response with `Set-Cookie`.
     #[schemars(extend("default" = "pass"))]
-    pub(super) set_cookie: SetCookie,
+    pub(super) set_cookie: Keep,
+    /// What becomes of a response whose end is the end of the connection.
+    ///
+    /// HTTP/1.1 cannot tell such a response from one that broke off (RFC 9112, section 8).
+    #[schemars(extend("default" = "pass"))]
+    pub(super) close_delimited: Keep,
+    /// Whether a response with `Last-Modified` and without explicit freshness counts as fresh for a tenth of its age.
+    ///
+    /// Heuristic freshness (RFC 9111, section 4.2.2), for the statuses that RFC 9110 calls heuristically cacheable. It
+    /// means something under `verify = "when-stale"` alone.
+    #[schemars(extend("default" = false))]
+    pub(super) heuristic: bool,
+    /// The longest that `heuristic` takes a response for fresh.
+    #[schemars(extend("default" = "24h"))]
+    pub(super) heuristic_max: Text<Positive>,
+    /// Response fields that speak to truehit in place of `Cache-Control` and `Expires`, most important first.
+    ///
+    /// Targeted cache control (RFC 9213): the first field of the list that is present and a valid structured field
+    /// decides. `CDN-Cache-Control` belongs in the list where truehit is the last cache before the origin of a CDN's
+    /// customer.
+    #[schemars(extend("default" = ["Truehit-Cache-Control"], "examples" = [["Truehit-Cache-Control", "CDN-Cache-Control"]]))]
+    pub(super) targeted: Vec<Text<FieldName>>,
+    /// Whether clients get the fields of `targeted`.
+    #[schemars(extend("default" = "pass"))]
+    pub(super) targeted_fields: Forward,
     /// Where the SHA-256 of the current representation can be asked for.
     ///
     /// `{path}` stands for the request's path and `{query}` for its query with its `?`, byte for byte. A template
@@ -291,11 +315,20 @@ pub(super) enum Credential {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum SetCookie {
+pub(super) enum Keep {
     /// It is not stored.
     Pass,
-    /// It may be stored, `Set-Cookie` included.
+    /// It may be stored.
     Store,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Forward {
+    /// They are passed on.
+    Pass,
+    /// They are removed.
+    Remove,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

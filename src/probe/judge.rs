@@ -127,7 +127,7 @@ fn not_stored(get: &Answer) -> Vec<&'static str> {
     let reasons = [
         (get.status != StatusCode::OK, SkipReason::Status),
         (directives.no_store, SkipReason::NoStore),
-        (directives.private, SkipReason::Private),
+        (directives.private.is_everything(), SkipReason::Private),
         (Vary::of(&get.fields).names().is_none(), SkipReason::VaryStar),
         (get.fields.contains_key(SET_COOKIE), SkipReason::SetCookie),
         (!get.whole, SkipReason::TooLarge),

@@ -71,7 +71,7 @@ impl<O: Origin> Proxy<O> {
             return self.unproven(errand, check, Unproven::Filling).await;
         };
         let sha256 = if judge::head_needs_digest(&answer) { Some(sha256_of(stored).await) } else { None };
-        match judge::head(stored, sha256, &answer, exchange) {
+        match judge::head(stored, sha256, &answer, &errand.policy, exchange) {
             Verdict::Same(confirmation) => {
                 self.learn(&errand, Shown::HeadComparable);
                 (self.keep(&errand, confirmation), CheckResult::Same)
@@ -109,7 +109,7 @@ impl<O: Origin> Proxy<O> {
             return self.unproven(errand, check, Unproven::Filling).await;
         };
         let sha256 = sha256_of(stored).await;
-        match judge::digest_endpoint(stored, sha256, &answer, &content, exchange) {
+        match judge::digest_endpoint(stored, sha256, &answer, &content, &errand.policy, exchange) {
             Verdict::Same(confirmation) => {
                 self.learn(&errand, Shown::Digest);
                 (self.keep(&errand, confirmation), CheckResult::Same)

@@ -88,7 +88,7 @@ impl<O: Origin> Proxy<O> {
             Served::Excused(excused) => {
                 // RFC 9111 §5.1: what was not validated for this request carries its age.
                 parts.headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
-                let ttl = i64::try_from(stored.head().lifetime().as_secs())
+                let ttl = i64::try_from(stored.head().lifetime().duration().as_secs())
                     .unwrap_or(i64::MAX)
                     .saturating_sub_unsigned(age.as_secs());
                 let ttl = (excused.excuse() == Excuse::Fresh).then_some(ttl);

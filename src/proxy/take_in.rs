@@ -116,13 +116,7 @@ impl<O: Origin> Proxy<O> {
         body: &O::Body,
         exchange: Exchange,
     ) -> Result<StoredHead, SkipReason> {
-        let head = StoredHead::read(
-            answer.status,
-            &answer.headers,
-            errand.policy.set_cookie,
-            exchange.asked,
-            exchange.answered,
-        );
+        let head = StoredHead::read(answer.status, &answer.headers, &errand.policy, exchange.asked, exchange.answered);
         let framing = Framing {
             length: body.size_hint().exact(),
             close_delimited: answer.extensions.get::<CloseDelimited>().is_some(),

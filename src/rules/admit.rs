@@ -3,6 +3,7 @@
 use http::{HeaderMap, StatusCode, header, response};
 
 use super::ask::Ask;
+use super::freshness;
 use super::moment::Moment;
 use super::outcome::SkipReason;
 use super::policy::{Policy, Verify};
@@ -34,10 +35,11 @@ pub fn admit(
     let refused = [
         (answer.status == StatusCode::PARTIAL_CONTENT, SkipReason::Partial),
         (!storable_status(answer.status, head, policy), SkipReason::Status),
-        // RFC 9111 §5.2.2.5.
-        (directives.no_store, SkipReason::NoStore),
+        // RFC 9111 §5.2.2.5, §5.2.2.3: "the must-understand directive SHOULD be accompanied by no-store", which a cache
+        // that understands the status ignores.
+        (directives.no_store && !directives.must_understand, SkipReason::NoStore),
         // RFC 9111 §5.2.2.7: this is a shared cache.
-        (directives.private, SkipReason::Private),
+        (directives.private.is_everything(), SkipReason::Private),
         // RFC 9111 §3.5: the directives that allow it.
         (
             ask.authorized && !(directives.public || directives.must_revalidate || directives.s_maxage.is_some()),
@@ -47,7 +49,7 @@ pub fn admit(
         (head.vary == Vary::Star, SkipReason::VaryStar),
         (is_event_stream(&answer.headers), SkipReason::EventStream),
         // RFC 9112 §8: an incomplete response cannot be told from a complete one.
-        (framing.close_delimited, SkipReason::CloseDelimited),
+        (framing.close_delimited && !policy.close_delimited, SkipReason::CloseDelimited),
         (framing.length.is_some_and(|length| length > policy.object_max), SkipReason::TooLarge),
         (never_usable(head, policy, now), SkipReason::NeverUsable),
     ];
@@ -57,13 +59,20 @@ pub fn admit(
     }
 }
 
-/// Under `every-hit` and a lease 200 alone is stored: it is what checks speak of. Under `when-stale`, the statuses that
-/// RFC 9110 §15.1 calls heuristically cacheable, the others of them only with explicit freshness.
+/// Under `every-hit` and a lease 200 alone is stored: it is what checks speak of. Under `when-stale`, by RFC 9111 §3, any
+/// final status with explicit freshness or `public`, and those that RFC 9110 §15.1 calls heuristically cacheable.
 fn storable_status(status: StatusCode, head: &StoredHead, policy: &Policy) -> bool {
-    match (status.as_u16(), policy.verify) {
-        (200, _) => true,
-        (203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501, Verify::WhenStale) => !head.lifetime().is_zero(),
-        _ => false,
+    // RFC 9111 §3: "if the response status code is 206 or 304, or the must-understand cache directive [..] is present:
+    // the cache understands the response status code".
+    if head.directives.must_understand && status.canonical_reason().is_none() || status == StatusCode::NOT_MODIFIED {
+        return false;
+    }
+    match policy.verify {
+        Verify::EveryHit | Verify::Lease(_) => status == StatusCode::OK,
+        Verify::WhenStale => {
+            head.lifetime().is_explicit() || head.directives.public || freshness::heuristically_cacheable(status)
+        }
+        Verify::Off => false,
     }
 }
 
@@ -81,7 +90,7 @@ fn never_usable(head: &StoredHead, policy: &Policy, now: Moment) -> bool {
     policy.verify == Verify::WhenStale
         && head.tag.is_none()
         && head.last_modified.is_none()
-        && head.lifetime() <= head.age(now)
+        && head.lifetime().duration() <= head.age(now)
 }
 
 impl SkipReason {

@@ -83,7 +83,7 @@ pub fn excuse(
 /// RFC 9111 §4.2: fresh while the lifetime exceeds the age; `no-cache` (§5.2.2.4) always asks for validation.
 fn is_fresh(ask: &Ask, head: &StoredHead, age: Duration) -> bool {
     let margin = ask.directives.min_fresh.unwrap_or_default();
-    !head.directives.no_cache && head.lifetime() > age.saturating_add(margin)
+    !head.directives.no_cache.is_everything() && head.lifetime().duration() > age.saturating_add(margin)
 }
 
 /// The excuse under which `stored` may be served because the origin could not be asked, if the route has one.
@@ -103,7 +103,7 @@ pub fn excused_on_error(
     let head = stored.head();
     let forbidden = head.directives.must_revalidate
         || head.directives.proxy_revalidate
-        || head.directives.no_cache
+        || head.directives.no_cache.is_everything()
         || head.directives.s_maxage.is_some()
         || ask.demands_validation()
         || stored.standing().epoch != epoch

@@ -62,7 +62,7 @@ pub fn conditional(
         return Verdict::Unproven(Unproven::Age);
     }
     match picked(candidates, selected, &answer.headers, policy) {
-        Ok((stored, proof)) => Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, exchange)),
+        Ok((stored, proof)) => Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, policy, exchange)),
         Err(unproven) => Verdict::Unproven(unproven),
     }
 }
@@ -113,6 +113,7 @@ pub fn head(
     stored: &Arc<StoredResponse>,
     sha256: Option<Sha256>,
     answer: &response::Parts,
+    policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
     if answer.status != StatusCode::OK {
@@ -125,7 +126,7 @@ pub fn head(
     if own.fields.get(header::CONTENT_ENCODING) != answer.headers.get(header::CONTENT_ENCODING) {
         return Verdict::Unproven(Unproven::NothingComparable);
     }
-    let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, exchange));
+    let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, policy, exchange));
     if let (Some(claimed), Some(sha256)) = (digest::repr_digest_of(&answer.headers), sha256) {
         return if claimed == sha256 { same(Proof::ReprDigest) } else { Verdict::Changed };
     }
@@ -158,6 +159,7 @@ pub fn digest_endpoint(
     sha256: Sha256,
     answer: &response::Parts,
     content: &[u8],
+    policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
     if answer.headers.contains_key(header::AGE) {
@@ -168,7 +170,7 @@ pub fn digest_endpoint(
         Some(current) if current == sha256 => {
             // The endpoint's own fields say nothing about the representation's.
             let nothing = HeaderMap::new();
-            Verdict::Same(confirm(stored, &nothing, answer.status, Proof::DigestEndpoint, exchange))
+            Verdict::Same(confirm(stored, &nothing, answer.status, Proof::DigestEndpoint, policy, exchange))
         }
         Some(_) => Verdict::Changed,
     }
@@ -179,9 +181,10 @@ fn confirm(
     update: &HeaderMap,
     status: StatusCode,
     proof: Proof,
+    policy: &Policy,
     exchange: Exchange,
 ) -> Confirmation {
-    let fresh = stored.freshened(update, exchange.asked, exchange.answered, exchange.standing);
+    let fresh = stored.freshened(update, policy, exchange.asked, exchange.answered, exchange.standing);
     Confirmation::new(Arc::new(fresh), exchange.standing.confirmed, proof, status)
 }
 

@@ -40,6 +40,7 @@ pub mod preconditions;
 pub mod recognise;
 mod stored_fields;
 mod tag_list;
+pub mod targeted;
 pub mod validator;
 
 #[cfg(test)]

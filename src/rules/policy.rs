@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::HeaderName;
+
 /// When a stored response must be checked before it may be served (`verify`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
@@ -146,6 +148,15 @@ pub struct Policy {
     pub cookies: Credentials,
     /// Whether a response with `Set-Cookie` may be stored (`set_cookie = "store"`; never by default).
     pub set_cookie: bool,
+    /// Whether a response that only the end of the connection ends may be stored (`close_delimited = "store"`).
+    pub close_delimited: bool,
+    /// The longest heuristic freshness lifetime (RFC 9111 §4.2.2), or `None` where none is guessed (`heuristic`).
+    pub heuristic_max: Option<Duration>,
+    /// Response fields that speak to this cache in place of `Cache-Control`, the first that is present and valid
+    /// (RFC 9213 §2.2, `targeted`).
+    pub targeted: Arc<[HeaderName]>,
+    /// Whether clients get these fields too (`targeted_fields`).
+    pub targeted_forwarded: bool,
     /// Where a digest can be asked for, if anywhere.
     pub digest_endpoint: Option<DigestEndpoint>,
     /// The largest body that is stored, in bytes.

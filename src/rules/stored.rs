@@ -13,12 +13,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::digest::{self, Sha256};
 use super::directives::ResponseDirectives;
+use super::freshness::Lifetime;
 use super::moment::{Moment, Now};
 use super::outcome::SkipReason;
+use super::policy::Policy;
 use super::recognise::{self, Recipe};
 use super::validator::{self, EntityTag};
 use super::vary::Vary;
-use super::{fields, freshness};
+use super::{fields, freshness, targeted};
 
 /// A response body whose every byte was received: the end was seen and the declared length agrees.
 #[derive(Clone, Debug)]
@@ -97,34 +99,46 @@ pub struct StoredHead {
     /// When the head was received.
     received: Moment,
     /// Freshness lifetime (RFC 9111 §4.2.1).
-    lifetime: Duration,
+    lifetime: Lifetime,
 }
 
 impl StoredHead {
     /// Reads a head as it came from the origin: asked for at `asked`, received `now`.
     #[must_use]
-    pub fn read(status: StatusCode, received: &HeaderMap, keep_set_cookie: bool, asked: SystemTime, now: Now) -> Self {
-        let mut fields = fields::storable_head(received, keep_set_cookie);
+    pub fn read(status: StatusCode, received: &HeaderMap, policy: &Policy, asked: SystemTime, now: Now) -> Self {
+        let mut fields = fields::storable_head(received, policy.set_cookie);
         let vouches = EntityTag::of(&fields).is_some_and(|tag| validator::vouches(&tag, &fields));
-        // RFC 9110 §6.6.1: a response without `Date` gets that of its reception, for the freshness arithmetic. It is
-        // not the origin's own, so it cannot make a tag vouch.
-        if !fields.contains_key(header::DATE)
+        // RFC 9110 §6.6.1: a response without `Date`, or with an invalid one, gets that of its reception. It is not the
+        // origin's own, so it cannot make a tag vouch.
+        if validator::date_of(&fields, header::DATE).is_none()
             && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now.wall))
         {
             fields.insert(header::DATE, date);
         }
-        Self::of(status, fields, vouches, freshness::initial_age(received, asked, now.wall), now)
+        Self::of(status, fields, vouches, freshness::initial_age(received, asked, now.wall), policy, now)
     }
 
-    fn of(status: StatusCode, fields: HeaderMap, tag_vouches: bool, initial_age: Duration, now: Now) -> Self {
-        let directives = ResponseDirectives::parse(&fields);
+    fn of(
+        status: StatusCode,
+        mut fields: HeaderMap,
+        tag_vouches: bool,
+        initial_age: Duration,
+        policy: &Policy,
+        now: Now,
+    ) -> Self {
+        let directives =
+            targeted::directives(&fields, &policy.targeted).unwrap_or_else(|| ResponseDirectives::parse(&fields));
+        // RFC 9111 §5.2.2.7: with field names, "a shared cache MUST NOT store the specified field name(s)".
+        for name in directives.private.fields() {
+            fields.remove(name);
+        }
         let tag = EntityTag::of(&fields);
         Self {
             status,
             tag_vouches,
             last_modified: validator::date_of(&fields, header::LAST_MODIFIED),
             vary: Vary::of(&fields),
-            lifetime: freshness::lifetime(&directives, &fields),
+            lifetime: freshness::lifetime(status, &directives, &fields, policy.heuristic_max),
             tag,
             directives,
             initial_age,
@@ -135,11 +149,12 @@ impl StoredHead {
 
     /// The head after an answer without content updated it (RFC 9111 §3.2, §4.3.4).
     #[must_use]
-    pub fn freshened(&self, update: &HeaderMap, asked: SystemTime, now: Now) -> Self {
+    pub fn freshened(&self, update: &HeaderMap, policy: &Policy, asked: SystemTime, now: Now) -> Self {
         let initial_age = freshness::initial_age(update, asked, now.wall);
         // Whether the tag vouches was settled when the content came: the `Date` of a 304 makes the tag look older, but
         // not the copy.
-        Self::of(self.status, fields::freshen(&self.fields, update), self.tag_vouches, initial_age, now)
+        let fields = fields::freshen(&self.fields, update, policy.set_cookie);
+        Self::of(self.status, fields, self.tag_vouches, initial_age, policy, now)
     }
 
     /// `current_age` (RFC 9111 §4.2.3).
@@ -150,7 +165,7 @@ impl StoredHead {
 
     /// Freshness lifetime (RFC 9111 §4.2.1).
     #[must_use]
-    pub const fn lifetime(&self) -> Duration {
+    pub const fn lifetime(&self) -> Lifetime {
         self.lifetime
     }
 
@@ -211,9 +226,16 @@ impl StoredResponse {
 
     /// The same content under a head that an answer updated, confirmed by the exchange of `standing`.
     #[must_use]
-    pub fn freshened(&self, update: &HeaderMap, asked: SystemTime, now: Now, standing: Standing) -> Self {
+    pub fn freshened(
+        &self,
+        update: &HeaderMap,
+        policy: &Policy,
+        asked: SystemTime,
+        now: Now,
+        standing: Standing,
+    ) -> Self {
         let mut fresh = self.clone();
-        fresh.head = Arc::new(self.head.freshened(update, asked, now));
+        fresh.head = Arc::new(self.head.freshened(update, policy, asked, now));
         fresh.standing = standing;
         fresh
     }

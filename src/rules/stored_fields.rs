@@ -12,8 +12,8 @@ use super::vary::Vary;
 /// RFC 9111 §3.2: the fields of the update replace those of the same name, except those that describe the stored bytes.
 /// `Age` is left to whoever computes it, and `Set-Cookie` is for the one requester.
 #[must_use]
-pub fn freshen(stored: &HeaderMap, update: &HeaderMap) -> HeaderMap {
-    let mut brought = storable_head(update, false);
+pub fn freshen(stored: &HeaderMap, update: &HeaderMap, keep_set_cookie: bool) -> HeaderMap {
+    let mut brought = storable_head(update, keep_set_cookie);
     // RFC 9111 §3.2 excepts Content-Length, and what "the cache's stored response depends upon". All that describes the
     // stored bytes is taken for that: an update cannot have changed them. A `Content-Digest` in a 304 is even the digest
     // of no content.
@@ -147,7 +147,7 @@ mod tests {
             ("up to anything", &[("vary", "Accept")], &[("vary", "*")], "vary", &["*"]),
         ];
         for (sentence, stored, update, name, expected) in rows {
-            let fresh = freshen(&head(stored), &head(update));
+            let fresh = freshen(&head(stored), &head(update), false);
             let values: Vec<_> = fresh.get_all(*name).iter().map(|value| value.to_str().unwrap()).collect();
             assert_eq!(values, *expected, "{sentence}");
         }
@@ -174,7 +174,7 @@ mod tests {
         #[test]
         fn freshening_never_changes_what_describes_the_bytes(stored in any_head(FIELD_NAMES), update in any_head(FIELD_NAMES)) {
             let stored = storable_head(&stored, false);
-            let fresh = freshen(&stored, &update);
+            let fresh = freshen(&stored, &update, false);
             for name in CONTENT.iter().chain(&["etag", "set-cookie"]) {
                 let lines = |head: &HeaderMap| head.get_all(*name).iter().cloned().collect::<Vec<_>>();
                 prop_assert_eq!(lines(&fresh), lines(&stored));
@@ -183,13 +183,13 @@ mod tests {
 
         #[test]
         fn freshening_twice_is_freshening_once(stored in any_head(FIELD_NAMES), update in any_head(FIELD_NAMES)) {
-            let once = freshen(&storable_head(&stored, false), &update);
-            prop_assert_eq!(freshen(&once, &update), once);
+            let once = freshen(&storable_head(&stored, false), &update, false);
+            prop_assert_eq!(freshen(&once, &update, false), once);
         }
 
         #[test]
         fn freshening_never_narrows_vary(stored in any_head(FIELD_NAMES), update in any_head(FIELD_NAMES)) {
-            let fresh = Vary::of(&freshen(&stored, &update));
+            let fresh = Vary::of(&freshen(&stored, &update, false));
             match (Vary::of(&stored).names(), fresh.names()) {
                 (Some(before), Some(after)) => prop_assert!(before.iter().all(|name| after.contains(name))),
                 (None, after) => prop_assert_eq!(after, None),

@@ -107,6 +107,10 @@ pub(crate) fn policy() -> Policy {
         authorization: Credentials::Key,
         cookies: Credentials::Key,
         set_cookie: false,
+        close_delimited: false,
+        heuristic_max: None,
+        targeted: Arc::from([HeaderName::from_static("truehit-cache-control")]),
+        targeted_forwarded: true,
         digest_endpoint: None,
         object_max: 1000,
         collapse: Collapse { enabled: true, overlap: 1, gather: 0.0, gather_max: Duration::ZERO },
@@ -183,7 +187,7 @@ impl Stored {
         let lines: Vec<_> = self.lines.iter().map(|(name, value)| (&**name, &**value)).collect();
         let fields = head(&lines);
         let then = ago(self.age);
-        let read = StoredHead::read(StatusCode::from_u16(self.status).unwrap(), &fields, false, then.wall, then);
+        let read = StoredHead::read(StatusCode::from_u16(self.status).unwrap(), &fields, &policy(), then.wall, then);
         let recorded = Recorded::complete(&[Bytes::from_static(self.body)], None, &HeaderMap::new(), None).unwrap();
         let standing = Standing { confirmed: then.at, epoch: self.epoch };
         Arc::new(StoredResponse::new(read, recorded, &self.request, standing))
@@ -263,7 +267,7 @@ impl OriginAnswer {
 
     /// Its head, as it would be stored.
     pub(crate) fn head(&self, policy: &Policy) -> StoredHead {
-        StoredHead::read(self.0.status, &self.0.headers, policy.set_cookie, ago(0).wall, ago(0))
+        StoredHead::read(self.0.status, &self.0.headers, policy, ago(0).wall, ago(0))
     }
 }
 

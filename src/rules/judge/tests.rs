@@ -107,7 +107,7 @@ fn answers_to_a_head() {
     let check = |sentence: &str, about: Stored, answer: OriginAnswer, expected: &str| {
         let stored = about.build();
         let sha256 = head_needs_digest(answer.parts()).then(|| stored.sha256());
-        assert_eq!(words(head(&stored, sha256, answer.parts(), exchange())), expected, "{sentence}");
+        assert_eq!(words(head(&stored, sha256, answer.parts(), &policy(), exchange())), expected, "{sentence}");
     };
     let one = || stored().etag("\"1\"").with("last-modified", DAY);
     let two_hundred = || answer(200).etag("\"1\"");
@@ -147,7 +147,8 @@ fn answers_of_a_digest_endpoint() {
     const HEX: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let check = |sentence: &str, content: &str, answer: OriginAnswer, expected: &str| {
         let stored = stored().build();
-        let verdict = digest_endpoint(&stored, stored.sha256(), answer.parts(), content.as_bytes(), exchange());
+        let verdict =
+            digest_endpoint(&stored, stored.sha256(), answer.parts(), content.as_bytes(), &policy(), exchange());
         assert_eq!(words(verdict), expected, "{sentence}");
     };
     check("the stored bytes'", HEX, answer(200), "same abc: digest-endpoint");

@@ -50,7 +50,7 @@ fn a_304_makes_no_young_tag_old() {
     let (modified, later) = ("Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2026 01:00:00 GMT");
     let young = stored().etag("\"6955b900-3\"").with("last-modified", modified).with("date", modified).build();
     let update = head(&[("etag", "\"6955b900-3\""), ("date", later)]);
-    let fresh = young.freshened(&update, ago(0).wall, ago(0), young.standing());
+    let fresh = young.freshened(&update, &policy(), ago(0).wall, ago(0), young.standing());
     assert_eq!(fresh.head().fields["date"], later);
     assert!(!fresh.head().tag_vouches);
 }
@@ -58,7 +58,7 @@ fn a_304_makes_no_young_tag_old() {
 #[test]
 fn vary_that_a_304_widens_selects_nothing_that_was_not_asked() {
     let one = stored().varying("accept", "x").build();
-    let fresh = one.freshened(&head(&[("vary", "cookie")]), ago(0).wall, ago(0), one.standing());
+    let fresh = one.freshened(&head(&[("vary", "cookie")]), &policy(), ago(0).wall, ago(0), one.standing());
     let asking = |cookie: &str| get("/a").with("accept", "x").with("cookie", cookie).ask(&policy());
     assert!(one.selected_by(&asking("a=1").fields));
     assert!(!fresh.selected_by(&asking("a=1").fields), "which cookies it was made for is not known");
@@ -73,7 +73,7 @@ proptest! {
         let old = stored().etag("\"1\"").varying("accept", "x").build();
         let mut fresh = (*old).clone();
         for update in &updates {
-            fresh = fresh.freshened(update, ago(1).wall, ago(0), old.standing());
+            fresh = fresh.freshened(update, &policy(), ago(1).wall, ago(0), old.standing());
         }
         prop_assert_eq!(fresh.content(), old.content());
         prop_assert_eq!(fresh.sha256(), old.sha256());
