@@ -25,7 +25,7 @@ use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fill::FillMemory;
-use crate::flight::{Began, Flights, Landing};
+use crate::flight::{Began, Flights, Landing, Member, TooManyWaiters};
 use crate::metrics::{EvictionCause, Metrics};
 use crate::origin::{BoxError, Origin};
 use crate::routes::Routes;
@@ -34,7 +34,7 @@ use crate::rules::decide::{Decision, decide, excused, excused_on_error};
 use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Learned;
 use crate::rules::lookup::Lookup;
-use crate::rules::outcome::Refusal;
+use crate::rules::outcome::{Excuse, Refusal};
 use crate::rules::policy::Policy;
 use crate::rules::promise::Served;
 use crate::rules::stored::StoredResponse;
@@ -194,6 +194,9 @@ impl<O: Origin> Proxy<O> {
             let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
             let absent = match decide(ask, &lookup, policy, store.epoch(&ask.key), self.clock.now()) {
                 Decision::Serve(excused) => {
+                    if excused.excuse() == Excuse::StaleWhileRevalidate {
+                        self.revalidate(ask, policy, &lookup);
+                    }
                     let served = Served::Excused(excused);
                     return Reply::Stored { served, status: None, ride: Ride::default() };
                 }
@@ -227,6 +230,28 @@ impl<O: Origin> Proxy<O> {
         }
     }
 
+    /// Validates what is served stale meanwhile (RFC 5861 §3), unless an exchange for it runs already. Nobody waits for
+    /// the answer; where too many requests wait, it is left to a later one.
+    fn revalidate(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>, lookup: &Lookup) {
+        let joined = self.join(ask.exchange_key(&lookup.vary()), ask, policy, Duration::MAX);
+        if let Some(member) = joined.ok().filter(Member::is_starter) {
+            tokio::spawn(member.landed());
+        }
+    }
+
+    /// Finds a place in an exchange that began at most `lease` before the request arrived.
+    fn join(
+        self: &Arc<Self>,
+        key: ExchangeKey,
+        ask: &Arc<Ask>,
+        policy: &Arc<Policy>,
+        lease: Duration,
+    ) -> Result<Member<ExchangeKey, Answer<O::Body>>, TooManyWaiters> {
+        let (proxy, asker, rules) = (Arc::clone(self), Arc::clone(ask), Arc::clone(policy));
+        let start = |began: Began| async move { proxy.exchange(&asker, &rules, began.at).await };
+        self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start)
+    }
+
     /// Takes part in a shared exchange; `None` when it was lost and another is worth a try.
     async fn ride(
         self: &Arc<Self>,
@@ -235,10 +260,7 @@ impl<O: Origin> Proxy<O> {
         policy: &Arc<Policy>,
         lease: Duration,
     ) -> Result<Option<(Arc<Answer<O::Body>>, bool)>, Refusal> {
-        let (proxy, asker, rules) = (Arc::clone(self), Arc::clone(ask), Arc::clone(policy));
-        let start = |began: Began| async move { proxy.exchange(&asker, &rules, began.at).await };
-        let member =
-            self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start).map_err(|_| Refusal::Waiters)?;
+        let member = self.join(key, ask, policy, lease).map_err(|_| Refusal::Waiters)?;
         match tokio::time::timeout(self.config.limits.wait_max, member.landed()).await {
             Err(_) => Err(Refusal::WaitedOut),
             Ok(Landing::Lost) => Ok(None),

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header, response};
 
+use super::ask::Ask;
 use super::decide::shared_by_check;
 use super::digest::{self, Sha256};
 use super::moment::Now;
@@ -51,6 +52,7 @@ pub fn conditional(
     candidates: &[Arc<StoredResponse>],
     selected: bool,
     answer: &response::Parts,
+    ask: &Ask,
     policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
@@ -62,7 +64,9 @@ pub fn conditional(
         return Verdict::Unproven(Unproven::Age);
     }
     match picked(candidates, selected, &answer.headers, policy) {
-        Ok((stored, proof)) => Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, policy, exchange)),
+        Ok((stored, proof)) => {
+            Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, ask, policy, exchange))
+        }
         Err(unproven) => Verdict::Unproven(unproven),
     }
 }
@@ -113,6 +117,7 @@ pub fn head(
     stored: &Arc<StoredResponse>,
     sha256: Option<Sha256>,
     answer: &response::Parts,
+    ask: &Ask,
     policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
@@ -126,7 +131,7 @@ pub fn head(
     if own.fields.get(header::CONTENT_ENCODING) != answer.headers.get(header::CONTENT_ENCODING) {
         return Verdict::Unproven(Unproven::NothingComparable);
     }
-    let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, policy, exchange));
+    let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, ask, policy, exchange));
     if let (Some(claimed), Some(sha256)) = (digest::repr_digest_of(&answer.headers), sha256) {
         return if claimed == sha256 { same(Proof::ReprDigest) } else { Verdict::Changed };
     }
@@ -159,6 +164,7 @@ pub fn digest_endpoint(
     sha256: Sha256,
     answer: &response::Parts,
     content: &[u8],
+    ask: &Ask,
     policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
@@ -170,7 +176,7 @@ pub fn digest_endpoint(
         Some(current) if current == sha256 => {
             // The endpoint's own fields say nothing about the representation's.
             let nothing = HeaderMap::new();
-            Verdict::Same(confirm(stored, &nothing, answer.status, Proof::DigestEndpoint, policy, exchange))
+            Verdict::Same(confirm(stored, &nothing, answer.status, Proof::DigestEndpoint, ask, policy, exchange))
         }
         Some(_) => Verdict::Changed,
     }
@@ -181,10 +187,11 @@ fn confirm(
     update: &HeaderMap,
     status: StatusCode,
     proof: Proof,
+    ask: &Ask,
     policy: &Policy,
     exchange: Exchange,
 ) -> Confirmation {
-    let fresh = stored.freshened(update, policy, exchange.asked, exchange.answered, exchange.standing);
+    let fresh = stored.freshened(update, &ask.fields, policy, exchange.asked, exchange.answered, exchange.standing);
     Confirmation::new(Arc::new(fresh), exchange.standing.confirmed, proof, status)
 }
 

@@ -224,11 +224,14 @@ impl StoredResponse {
         }
     }
 
-    /// The same content under a head that an answer updated, confirmed by the exchange of `standing`.
+    /// The same content under a head that an answer to `request` updated, confirmed by the exchange of `standing`.
+    ///
+    /// Where the update names more in `Vary`, the response is from now on the one for what this request says of it.
     #[must_use]
     pub fn freshened(
         &self,
         update: &HeaderMap,
+        request: &HeaderMap,
         policy: &Policy,
         asked: SystemTime,
         now: Now,
@@ -236,6 +239,9 @@ impl StoredResponse {
     ) -> Self {
         let mut fresh = self.clone();
         fresh.head = Arc::new(self.head.freshened(update, policy, asked, now));
+        if fresh.head.vary != self.head.vary {
+            fresh.selecting = fresh.head.vary.selecting(request);
+        }
         fresh.standing = standing;
         fresh
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rules::policy::Credentials;
-use crate::rules::testing::{OriginAnswer, Stored, answer, exchange, policy, policy_with, stored, verify};
+use crate::rules::testing::{OriginAnswer, Stored, answer, exchange, get, policy, policy_with, stored, verify};
 
 /// The `etag` package's form of "abc": a weak tag that is a digest of the stored bytes.
 const EXPRESS: &str = "W/\"3-qZk+NkcGgWq6PiVxeFDCbJzQ2J0\"";
@@ -26,6 +26,11 @@ fn words(verdict: Verdict) -> String {
     }
 }
 
+/// The request on whose behalf it was asked.
+fn asked() -> Ask {
+    get("/a").ask(&policy())
+}
+
 fn nginx() -> Stored {
     stored().etag("\"6955b900-3\"").with("last-modified", DAY).with("date", SECOND_LATER)
 }
@@ -34,7 +39,11 @@ fn nginx() -> Stored {
 fn answers_to_a_conditional_request() {
     let check = |sentence: &str, about: &[Stored], answer: OriginAnswer, policy: &Policy, expected: &str| {
         let candidates: Vec<_> = about.iter().map(Stored::build).collect();
-        assert_eq!(words(conditional(&candidates, true, answer.parts(), policy, exchange())), expected, "{sentence}");
+        assert_eq!(
+            words(conditional(&candidates, true, answer.parts(), &asked(), policy, exchange())),
+            expected,
+            "{sentence}"
+        );
     };
     let one = [stored().etag("\"1\"")];
     let every_hit = policy();
@@ -107,7 +116,11 @@ fn answers_to_a_head() {
     let check = |sentence: &str, about: Stored, answer: OriginAnswer, expected: &str| {
         let stored = about.build();
         let sha256 = head_needs_digest(answer.parts()).then(|| stored.sha256());
-        assert_eq!(words(head(&stored, sha256, answer.parts(), &policy(), exchange())), expected, "{sentence}");
+        assert_eq!(
+            words(head(&stored, sha256, answer.parts(), &asked(), &policy(), exchange())),
+            expected,
+            "{sentence}"
+        );
     };
     let one = || stored().etag("\"1\"").with("last-modified", DAY);
     let two_hundred = || answer(200).etag("\"1\"");
@@ -147,8 +160,15 @@ fn answers_of_a_digest_endpoint() {
     const HEX: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let check = |sentence: &str, content: &str, answer: OriginAnswer, expected: &str| {
         let stored = stored().build();
-        let verdict =
-            digest_endpoint(&stored, stored.sha256(), answer.parts(), content.as_bytes(), &policy(), exchange());
+        let verdict = digest_endpoint(
+            &stored,
+            stored.sha256(),
+            answer.parts(),
+            content.as_bytes(),
+            &asked(),
+            &policy(),
+            exchange(),
+        );
         assert_eq!(words(verdict), expected, "{sentence}");
     };
     check("the stored bytes'", HEX, answer(200), "same abc: digest-endpoint");
