@@ -73,11 +73,11 @@ impl<B> Alone<B> {
     pub(super) fn take(&self) -> Option<Response<B>> {
         self.response.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
 
-    /// The statuses that RFC 5861 §4 counts as errors.
-    pub(super) fn is_error(&self) -> bool {
-        matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
-    }
+/// The statuses that RFC 5861 §4 counts as errors.
+pub(super) fn is_error(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 /// What an exchange is about: one request's fields and rules, and when it began.

@@ -42,6 +42,7 @@ use crate::server::{Drain, Peer};
 use crate::store::Store;
 
 use self::exchange::Found;
+use self::pass::Passed;
 use self::reply::Reply;
 use self::take_in::Fillings;
 use self::target::Target;
@@ -172,18 +173,19 @@ impl<O: Origin> Proxy<O> {
         let policy = Arc::clone(policy);
         let (head, content) = request.into_parts();
         let asked = ask::read(&head, !content.is_end_stream(), target.scheme, &target.authority, &policy, arrived);
-        let why = match asked {
-            Err(why) => why,
+        let (why, ask) = match asked {
+            Err(why) => (why, None),
             Ok(mut ask) => {
                 self.prepare(&mut ask.fields, &head, &target, &peer);
                 let ask = Arc::new(ask);
                 match self.answer(&ask, &policy).await {
-                    Reply::Pass(why) => why,
+                    Reply::Pass(why) => (why, Some(ask)),
                     reply => return self.render(&ask, visit, reply).await,
                 }
             }
         };
-        self.pass(head, content, &target, &peer, visit, why).await
+        let passed = Passed { head, content, target, peer, why, ask };
+        self.pass(passed, visit).await
     }
 
     /// Finds the reply to an ask: from the store where a policy excuses it, or by an exchange.
@@ -299,7 +301,7 @@ impl<O: Origin> Proxy<O> {
             }
             Found::Alone(alone) => {
                 // RFC 5861 §4: an error status counts as an error.
-                let served = alone.is_error().then(|| stale(&alone.stored)).flatten();
+                let served = exchange::is_error(alone.status).then(|| stale(&alone.stored)).flatten();
                 if let Some(served) = served {
                     return Some(Reply::Stored { served, status: Some(alone.status), ride });
                 }

@@ -3,12 +3,12 @@
 use http::{HeaderMap, StatusCode, header, response};
 
 use super::ask::Ask;
-use super::freshness;
 use super::moment::Moment;
 use super::outcome::SkipReason;
 use super::policy::{Policy, Verify};
 use super::stored::StoredHead;
 use super::vary::Vary;
+use super::{digest, freshness};
 
 /// What is known of a response body before it arrives.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +48,11 @@ pub fn admit(
         (answer.headers.contains_key(header::SET_COOKIE) && !policy.set_cookie, SkipReason::SetCookie),
         (head.vary == Vary::Star, SkipReason::VaryStar),
         (is_event_stream(&answer.headers), SkipReason::EventStream),
-        // RFC 9112 §8: an incomplete response cannot be told from a complete one.
-        (framing.close_delimited && !policy.close_delimited, SkipReason::CloseDelimited),
+        // RFC 9112 §8: an incomplete response cannot be told from a complete one, but by a digest.
+        (
+            framing.close_delimited && !policy.close_delimited && digest::repr_digest_of(&answer.headers).is_none(),
+            SkipReason::CloseDelimited,
+        ),
         (framing.length.is_some_and(|length| length > policy.object_max), SkipReason::TooLarge),
         (never_usable(head, policy, now), SkipReason::NeverUsable),
     ];
@@ -111,7 +114,7 @@ impl SkipReason {
             | Self::EventStream
             | Self::NeverUsable
             | Self::Partial => true,
-            Self::FillMemory | Self::Incomplete | Self::Contradicted | Self::Abandoned => false,
+            Self::StaleIfError | Self::FillMemory | Self::Incomplete | Self::Contradicted | Self::Abandoned => false,
         }
     }
 }
@@ -163,6 +166,9 @@ mod tests {
         check("longer", framing(Some(1001), false), Err(SkipReason::TooLarge));
         check("of unknown length", framing(None, false), Ok(()));
         check("ended by closing (RFC 9112 §8)", framing(None, true), Err(SkipReason::CloseDelimited));
+        let claimed = answer(200).with("repr-digest", "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:");
+        let ended = admitted(&get("/a"), &claimed, framing(None, true), &policy());
+        assert_eq!(ended, Ok(()), "a digest tells where it ends (RFC 9530 §3)");
         let store = policy_with(|policy| policy.close_delimited = true);
         assert_eq!(admitted(&get("/a"), &answer(200), framing(None, true), &store), Ok(()), "where the route says so");
     }
@@ -227,6 +233,10 @@ mod tests {
     fn what_will_repeat_is_remembered() {
         let passing: Vec<_> = SkipReason::ALL.iter().filter(|reason| !reason.will_repeat()).collect();
         use SkipReason::*;
-        assert_eq!(passing, [&FillMemory, &Incomplete, &Contradicted, &Abandoned], "the rest is the response's nature");
+        assert_eq!(
+            passing,
+            [&FillMemory, &Incomplete, &Contradicted, &StaleIfError, &Abandoned],
+            "the rest is the response's nature"
+        );
     }
 }

@@ -43,9 +43,19 @@ pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, epoch: u64, now: Now)
     match lookup {
         // A HEAD's answer has no content to store.
         Lookup::Absent if ask.head_only => Decision::Pass(PassReason::Head),
+        // A GET could not be conditional, so the HEAD itself is asked, and says something of what is stored (§4.3.5).
+        Lookup::VaryMismatch(_) if ask.head_only => Decision::Pass(PassReason::Head),
+        Lookup::Found(stored, _) if ask.head_only && !can_be_validated(stored.head(), policy) => {
+            Decision::Pass(PassReason::Head)
+        }
         Lookup::Absent => Decision::Fetch(FetchReason::Absent),
         Lookup::VaryMismatch(_) | Lookup::Found(..) => Decision::Check,
     }
+}
+
+/// Under `when-stale`, only what has a validator can be asked about; elsewhere, bytes can always be compared.
+fn can_be_validated(head: &StoredHead, policy: &Policy) -> bool {
+    policy.verify != Verify::WhenStale || head.tag.is_some() || head.last_modified.is_some()
 }
 
 /// The excuse under which `stored` may be served without an exchange that began after the request arrived, if the route
@@ -193,6 +203,8 @@ mod tests {
         let only = get("/a").with("cache-control", "only-if-cached");
         check("what is not stored is fetched", get("/a"), &[], "fetch: uri-miss");
         check("HEAD for what is not stored passes", method("HEAD", "/a"), &[], "pass: head");
+        let other = fresh.clone().varying("x", "1");
+        check("and for what other fields select", method("HEAD", "/a"), &[other], "pass: head");
         check("HEAD for what is stored is checked", method("HEAD", "/a"), std::slice::from_ref(&fresh), "check");
         check("the freshest response is checked", get("/a"), std::slice::from_ref(&fresh), "check");
         let stale_ok = get("/a").with("cache-control", "max-stale");
@@ -268,6 +280,10 @@ mod tests {
         );
         check("not past the window", get("/a"), revalidated().aged(16), "check");
         check("not where the client wants it fresh (§5.2.1.1)", control("max-age=60"), revalidated().aged(11), "check");
+        let head = || method("HEAD", "/a");
+        check("HEAD of a fresh GET response (RFC 9110 §9.3.2)", head(), ten(), "serve: fresh");
+        check("of a stale one that a GET can validate", head(), ten().aged(10).etag("W/\"1\""), "check");
+        check("of one that only a HEAD can freshen (§4.3.5)", head(), ten().aged(10), "pass: head");
         check("no-cache about a field is about that field (§5.2.2.4)", get("/a"), more("no-cache=x"), "serve: fresh");
     }
 

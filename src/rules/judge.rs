@@ -138,7 +138,7 @@ pub fn head(
     let Some((own_tag, tag)) = own.tag.as_ref().zip(EntityTag::of(&answer.headers)) else {
         return Verdict::Unproven(Unproven::NothingComparable);
     };
-    let length = answer.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = content_length(&answer.headers);
     let modified = validator::date_of(&answer.headers, header::LAST_MODIFIED);
     let differs = !own_tag.weak_eq(&tag)
         || length.is_some_and(|length| length != stored.len() as u64)
@@ -155,6 +155,57 @@ pub fn head(
 #[must_use]
 pub fn head_needs_digest(answer: &response::Parts) -> bool {
     digest::repr_digest_of(&answer.headers).is_some()
+}
+
+/// What the answer to a client's HEAD says about a stored GET response (RFC 9111 §4.3.5).
+#[derive(Debug)]
+pub enum HeadUpdate {
+    /// It describes the same response: this is that response with the fields of the HEAD.
+    ///
+    /// It stands where it stood: that fields agree is no proof of sameness, so nothing was confirmed.
+    Freshened(Arc<StoredResponse>),
+    /// It describes another one.
+    Differs,
+    /// It says nothing that could be compared.
+    Silent,
+}
+
+/// Compares the 200 to a client's HEAD with `stored`, which the request could have selected.
+///
+/// RFC 9111 §4.3.5: "if the stored response and HEAD response have matching values for any received validator fields
+/// (ETag and Last-Modified) and, if the HEAD response has a Content-Length header field, the value of Content-Length
+/// matches that of the stored response, the cache SHOULD update the stored response [..]; otherwise, the cache SHOULD
+/// consider the stored response to be stale." One that carries none of the three is [`HeadUpdate::Silent`] here: a new
+/// lifetime should have some ground.
+#[must_use]
+pub fn head_update(
+    stored: &StoredResponse,
+    answer: &response::Parts,
+    ask: &Ask,
+    policy: &Policy,
+    asked: SystemTime,
+    answered: Now,
+) -> HeadUpdate {
+    if answer.status != StatusCode::OK || stored.head().status != StatusCode::OK {
+        return HeadUpdate::Silent;
+    }
+    let (own, theirs) = (stored.head(), &answer.headers);
+    let compared = [
+        EntityTag::of(theirs).map(|tag| own.tag == Some(tag)),
+        validator::date_of(theirs, header::LAST_MODIFIED).map(|date| own.last_modified == Some(date)),
+        content_length(theirs).map(|length| length == stored.len() as u64),
+    ];
+    if compared.contains(&Some(false)) {
+        return HeadUpdate::Differs;
+    }
+    if !compared.contains(&Some(true)) {
+        return HeadUpdate::Silent;
+    }
+    HeadUpdate::Freshened(Arc::new(stored.freshened(theirs, &ask.fields, policy, asked, answered, stored.standing())))
+}
+
+fn content_length(head: &HeaderMap) -> Option<u64> {
+    head.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Judges what the digest endpoint answered about `stored`, whose SHA-256 is `sha256`.

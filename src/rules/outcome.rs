@@ -197,6 +197,8 @@ words! {
         Contradicted = "contradicted",
         /// Neither fresh for any time nor equipped with a validator: nothing would be gained (`when-stale`).
         NeverUsable = "never-usable",
+        /// An error, while something is stored that may be served in its place (RFC 5861 §4).
+        StaleIfError = "stale-if-error",
         /// The answer is partial or otherwise not the whole representation.
         Partial = "partial",
         /// Nobody waits for it any longer and it is not being recorded.

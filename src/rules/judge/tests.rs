@@ -221,3 +221,32 @@ fn a_full_answer_brings_its_own_head() {
     );
     assert!(!confirmed.response().head().tag_vouches, "what the new tag is worth is settled anew");
 }
+
+#[test]
+fn what_a_clients_head_says_of_a_stored_get() {
+    let check = |sentence: &str, about: Stored, answer: OriginAnswer, expected: &str| {
+        let (stored, now) = (about.build(), exchange().answered);
+        let said = match head_update(&stored, answer.parts(), &asked(), &policy(), now.wall, now) {
+            HeadUpdate::Freshened(fresh) => {
+                assert_eq!(fresh.standing(), stored.standing(), "{sentence}: nothing was confirmed");
+                format!("freshened: {}", fresh.head().lifetime().duration().as_secs())
+            }
+            HeadUpdate::Differs => "differs".to_owned(),
+            HeadUpdate::Silent => "silent".to_owned(),
+        };
+        assert_eq!(said, expected, "{sentence}");
+    };
+    let fresh = || answer(200).with("cache-control", "max-age=60");
+    let one = || stored().etag("\"1\"").with("last-modified", DAY);
+    check("an equal tag (RFC 9111 §4.3.5)", one(), fresh().etag("\"1\""), "freshened: 60");
+    check("an equal date", one(), fresh().with("last-modified", DAY), "freshened: 60");
+    check("an equal length", one(), fresh().with("content-length", "3"), "freshened: 60");
+    check("another tag", one(), fresh().etag("\"2\"").with("content-length", "3"), "differs");
+    check("a weaker one", one(), fresh().etag("W/\"1\""), "differs");
+    check("a tag where none is stored", stored(), fresh().etag("\"1\""), "differs");
+    check("another date", one(), fresh().etag("\"1\"").with("last-modified", SECOND_LATER), "differs");
+    check("another length", one(), fresh().etag("\"1\"").with("content-length", "4"), "differs");
+    check("nothing to compare", one(), fresh(), "silent");
+    check("another status than 200", one(), answer(404).etag("\"1\""), "silent");
+    check("about another status than 200", stored().status(404), fresh().with("content-length", "3"), "silent");
+}
