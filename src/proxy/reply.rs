@@ -119,7 +119,10 @@ impl<O: Origin> Proxy<O> {
         };
         let status = if filled.confirmed { StatusCode::NOT_MODIFIED } else { filled.status };
         let outcome = Outcome { fwd_status: Some(status), ..outcome };
-        let parts = parts(filled.status, (*filled.fields).clone());
+        let mut parts = parts(filled.status, (*filled.fields).clone());
+        if ride.collapsed {
+            filled.remove_unshared(&mut parts.headers);
+        }
         self.respond(ask, visit, parts, Content::Filling(reader), outcome, ride)
     }
 

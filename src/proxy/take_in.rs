@@ -70,6 +70,15 @@ impl Filled {
         (usable && self.selected_by(ask)).then(|| self.fill.reader()).flatten()
     }
 
+    /// Removes what is for the one request that went out: the fields that `private` and `no-cache` name (RFC 9111
+    /// §5.2.2.7, §5.2.2.4).
+    pub(super) fn remove_unshared(&self, fields: &mut HeaderMap) {
+        let directives = &self.head.directives;
+        for name in directives.private.fields().iter().chain(directives.no_cache.fields()) {
+            fields.remove(name);
+        }
+    }
+
     /// The same, confirmed by a later exchange.
     pub(super) fn confirmed(&self, standing: Standing) -> Self {
         Self { standing, confirmed: true, ..self.clone() }
