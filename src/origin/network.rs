@@ -269,6 +269,8 @@ fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
+    // Who is to hear of interim responses.
+    *copy.extensions_mut() = request.extensions().clone();
     copy
 }
 

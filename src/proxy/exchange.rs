@@ -23,6 +23,7 @@ use crate::rules::policy::{Policy, Strategy};
 use crate::rules::promise::Confirmation;
 use crate::rules::question::{self, Check, Question};
 use crate::rules::stored::{Standing, StoredResponse};
+use crate::server::InterimSink;
 
 /// Content above this many bytes is hashed off the runtime's threads.
 pub(super) const HASH_INLINE_MAX: usize = 16 * 1024;
@@ -90,6 +91,8 @@ pub(super) struct Errand {
     pub(super) stored: Option<Arc<StoredResponse>>,
     /// The fields that `Vary` is known to name, for remembering under the right key.
     pub(super) vary: Vec<crate::rules::vary::Vary>,
+    /// Where interim responses go: to the client whose fields go out.
+    pub(super) interim: InterimSink,
 }
 
 impl<O: Origin> Proxy<O> {
@@ -99,6 +102,7 @@ impl<O: Origin> Proxy<O> {
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         began: Moment,
+        interim: InterimSink,
     ) -> Answer<O::Body> {
         let store = &self.shared.store;
         let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
@@ -108,6 +112,7 @@ impl<O: Origin> Proxy<O> {
             standing: Standing { confirmed: began, epoch: store.epoch(&ask.key) },
             stored: lookup.found().cloned(),
             vary: lookup.vary(),
+            interim,
         };
         let (question, distrusted) = self.learned(policy, |learned| {
             learned.forget_if_old(began, self.config.cache.relearn_after);
@@ -176,6 +181,7 @@ impl<O: Origin> Proxy<O> {
         *request.method_mut() = method;
         *request.uri_mut() = http::Uri::from(errand.ask.target.clone());
         request.headers_mut().clone_from(&errand.ask.fields);
+        self.forward_interim(&errand.interim, &mut request);
         request
     }
 

@@ -8,6 +8,7 @@
 mod checks;
 mod digest;
 mod exchange;
+mod interim;
 mod pass;
 mod reply;
 mod take_in;
@@ -38,7 +39,7 @@ use crate::rules::outcome::{Excuse, Refusal};
 use crate::rules::policy::Policy;
 use crate::rules::promise::Served;
 use crate::rules::stored::StoredResponse;
-use crate::server::{Drain, Peer};
+use crate::server::{Drain, InterimSink, Peer};
 use crate::store::Store;
 
 use self::exchange::Found;
@@ -178,7 +179,7 @@ impl<O: Origin> Proxy<O> {
             Ok(mut ask) => {
                 self.prepare(&mut ask.fields, &head, &target, &peer);
                 let ask = Arc::new(ask);
-                match self.answer(&ask, &policy).await {
+                match self.answer(&ask, &policy, &peer.interim).await {
                     Reply::Pass(why) => (why, Some(ask)),
                     reply => return self.render(&ask, visit, reply).await,
                 }
@@ -189,7 +190,7 @@ impl<O: Origin> Proxy<O> {
     }
 
     /// Finds the reply to an ask: from the store where a policy excuses it, or by an exchange.
-    async fn answer(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>) -> Reply<O::Body> {
+    async fn answer(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>, interim: &InterimSink) -> Reply<O::Body> {
         let store = &self.shared.store;
         let mut flights = 0;
         loop {
@@ -213,14 +214,14 @@ impl<O: Origin> Proxy<O> {
                 || !policy.collapse.enabled
                 || (absent && store.is_uncacheable(&key, self.clock.moment(), forget));
             if alone {
-                let answer = self.exchange(ask, policy, self.clock.moment()).await;
+                let answer = self.exchange(ask, policy, self.clock.moment(), interim.clone()).await;
                 // An exchange of one's own began after the request arrived and went out with its fields.
                 return self.usable(ask, policy, &answer, true).unwrap_or(Reply::Refused(Refusal::WaitedOut));
             }
             flights += 1;
             // A second try is seated with what begins after the request arrived: that it can use.
             let lease = if flights > 1 || ask.demands_validation() { Duration::ZERO } else { policy.verify.lease() };
-            match self.ride(key, ask, policy, lease).await {
+            match self.ride(key, ask, policy, lease, interim.clone()).await {
                 Err(refusal) => return Reply::Refused(refusal),
                 Ok(None) => {}
                 Ok(Some((answer, starter))) => match self.usable(ask, policy, &answer, starter) {
@@ -235,7 +236,7 @@ impl<O: Origin> Proxy<O> {
     /// Validates what is served stale meanwhile (RFC 5861 §3), unless an exchange for it runs already. Nobody waits for
     /// the answer; where too many requests wait, it is left to a later one.
     fn revalidate(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>, lookup: &Lookup) {
-        let joined = self.join(ask.exchange_key(&lookup.vary()), ask, policy, Duration::MAX);
+        let joined = self.join(ask.exchange_key(&lookup.vary()), ask, policy, Duration::MAX, InterimSink::default());
         if let Some(member) = joined.ok().filter(Member::is_starter) {
             tokio::spawn(member.landed());
         }
@@ -248,9 +249,10 @@ impl<O: Origin> Proxy<O> {
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         lease: Duration,
+        interim: InterimSink,
     ) -> Result<Member<ExchangeKey, Answer<O::Body>>, TooManyWaiters> {
         let (proxy, asker, rules) = (Arc::clone(self), Arc::clone(ask), Arc::clone(policy));
-        let start = |began: Began| async move { proxy.exchange(&asker, &rules, began.at).await };
+        let start = |began: Began| async move { proxy.exchange(&asker, &rules, began.at, interim).await };
         self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start)
     }
 
@@ -261,8 +263,9 @@ impl<O: Origin> Proxy<O> {
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         lease: Duration,
+        interim: InterimSink,
     ) -> Result<Option<(Arc<Answer<O::Body>>, bool)>, Refusal> {
-        let member = self.join(key, ask, policy, lease).map_err(|_| Refusal::Waiters)?;
+        let member = self.join(key, ask, policy, lease, interim).map_err(|_| Refusal::Waiters)?;
         match tokio::time::timeout(self.config.limits.wait_max, member.landed()).await {
             Err(_) => Err(Refusal::WaitedOut),
             Ok(Landing::Lost) => Ok(None),

@@ -62,6 +62,7 @@ impl<O: Origin> Proxy<O> {
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = origin_form(&head.uri);
         *request.headers_mut() = outgoing;
+        self.forward_interim(&peer.interim, &mut request);
 
         let sent = self.watch.clock.now();
         let response = self.origin.send(Purpose::Pass, request).await;

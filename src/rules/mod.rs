@@ -35,6 +35,7 @@ pub mod directives;
 pub mod fields;
 pub mod forwarding;
 pub mod freshness;
+pub mod interim;
 pub mod list;
 pub mod location;
 pub mod preconditions;
