@@ -1,10 +1,10 @@
 //! The store: complete responses by cache key, bounded by what they weigh.
 //!
 //! One lookup, one insert. moka bounds the weight and chooses what goes; freshness and truth are the rules' business,
-//! so nothing here expires. What an unsafe request invalidated is told by epochs: each target has a counter (striped:
-//! two targets may share one), a response remembers its value as its exchange began, and a different value means "must
-//! be validated" (RFC 9111 §4.4). That reaches every variant and every user's copy at once, needs no index, and covers
-//! fills that were running.
+//! so nothing here expires. What an unsafe request invalidated is told by epochs: each invalidation opens one and marks
+//! its target with the number (striped: two targets may share a mark), a response remembers the epoch in which its
+//! exchange began, and a mark of a later one means "must be validated" (RFC 9111 §4.4). That reaches every variant and
+//! every user's copy at once, needs no index, and covers fills that were running.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::rules::lookup::Resource;
 use crate::rules::moment::Moment;
 use crate::rules::stored::StoredResponse;
 
-/// How many epoch counters there are. Two targets that share one cost each other a validation.
+/// How many marks there are, each for the targets of one stripe. Two targets that share one cost each other a validation.
 const STRIPES: usize = 16 * 1024;
 
 /// How many "not storable" memories are kept.
@@ -34,7 +34,10 @@ const KEY_OVERHEAD: usize = 384;
 pub struct Store {
     resources: Cache<CacheKey, Arc<Resource>, foldhash::fast::RandomState>,
     uncacheable: Cache<ExchangeKey, Moment, foldhash::fast::RandomState>,
-    epochs: Box<[AtomicU64]>,
+    /// How many invalidations there were.
+    epoch: AtomicU64,
+    /// By stripe, the epoch that its latest invalidation opened.
+    marks: Box<[AtomicU64]>,
     variants_max: usize,
     capacity: u64,
 }
@@ -60,7 +63,8 @@ impl Store {
             uncacheable: Cache::builder()
                 .max_capacity(UNCACHEABLE_MAX)
                 .build_with_hasher(foldhash::fast::RandomState::default()),
-            epochs: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            epoch: AtomicU64::new(0),
+            marks: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             variants_max,
             capacity,
         }
@@ -91,23 +95,37 @@ impl Store {
         });
     }
 
-    /// The invalidation epoch of the key's target.
+    /// The invalidation epoch: for the standing of an exchange, to be read before it begins.
     #[must_use]
-    pub fn epoch(&self, key: &CacheKey) -> u64 {
-        self.stripe(key).load(Ordering::Acquire)
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The epoch that the latest invalidation of the key's target opened; 0 if there was none.
+    #[must_use]
+    pub fn invalidated(&self, key: &CacheKey) -> u64 {
+        self.mark(key.target_hash()).load(Ordering::Acquire)
     }
 
     /// Everything stored for the key's target, and everything being fetched for it, must be validated from now on.
     pub fn invalidate(&self, key: &CacheKey) {
-        self.stripe(key).fetch_add(1, Ordering::AcqRel);
+        self.invalidate_all([key.target_hash()]);
+    }
+
+    fn invalidate_all(&self, hashes: impl IntoIterator<Item = u64>) {
+        let opened = self.epoch.fetch_add(1, Ordering::AcqRel) + 1;
+        for hash in hashes {
+            // The maximum: of two invalidations at once, the earlier may get here last.
+            self.mark(hash).fetch_max(opened, Ordering::AcqRel);
+        }
     }
 
     #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
-    fn stripe(&self, key: &CacheKey) -> &AtomicU64 {
+    fn mark(&self, hash: u64) -> &AtomicU64 {
         // The remainder makes it fit.
         #[expect(clippy::cast_possible_truncation, reason = "a stripe is chosen by the low bits")]
-        let index = key.target_hash() as usize % self.epochs.len();
-        &self.epochs[index]
+        let index = hash as usize % self.marks.len();
+        &self.marks[index]
     }
 
     /// Remembers that responses to such requests are not storable.

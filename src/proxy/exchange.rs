@@ -106,7 +106,7 @@ impl<O: Origin> Proxy<O> {
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
-            standing: Standing { confirmed: began, epoch: store.epoch(&ask.key) },
+            standing: Standing { confirmed: began, epoch: store.epoch() },
             stored: lookup.found().cloned(),
             vary: lookup.vary(),
         };

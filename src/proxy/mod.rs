@@ -192,7 +192,7 @@ impl<O: Origin> Proxy<O> {
         let mut flights = 0;
         loop {
             let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
-            let absent = match decide(ask, &lookup, policy, store.epoch(&ask.key), self.clock.now()) {
+            let absent = match decide(ask, &lookup, policy, store.invalidated(&ask.key), self.clock.now()) {
                 Decision::Serve(excused) => {
                     let served = Served::Excused(excused);
                     return Reply::Stored { served, status: None, ride: Ride::default() };
@@ -254,9 +254,9 @@ impl<O: Origin> Proxy<O> {
         answer: &Answer<O::Body>,
         starter: bool,
     ) -> Option<Reply<O::Body>> {
-        let (epoch, now) = (self.shared.store.epoch(&ask.key), self.clock.now());
+        let (invalidated, now) = (self.shared.store.invalidated(&ask.key), self.clock.now());
         let stale = |stored: &Option<Arc<StoredResponse>>| {
-            excused_on_error(ask, stored.as_ref()?, policy, epoch, now).map(Served::Excused)
+            excused_on_error(ask, stored.as_ref()?, policy, invalidated, now).map(Served::Excused)
         };
         let ride = Ride { check: answer.check, collapsed: !starter };
         match &answer.found {
@@ -267,12 +267,12 @@ impl<O: Origin> Proxy<O> {
                     return None;
                 }
                 let checked = confirmation.vouch(ask.arrived).map(Served::Checked);
-                let excused = || excused(ask, confirmation.response(), policy, epoch, now).map(Served::Excused);
+                let excused = || excused(ask, confirmation.response(), policy, invalidated, now).map(Served::Excused);
                 let served = checked.or_else(excused)?;
                 Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
             }
             Found::Filled(filled) => {
-                let reader = filled.reader(ask, policy, epoch, now)?;
+                let reader = filled.reader(ask, policy, invalidated, now)?;
                 Some(Reply::Filling { filled: filled.clone(), reader, ride })
             }
             Found::Alone(alone) => {

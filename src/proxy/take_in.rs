@@ -66,9 +66,9 @@ impl Filled {
     }
 
     /// A reader for a request that may use it: the exchange began after it arrived, or the route excuses that.
-    pub(super) fn reader(&self, ask: &Ask, policy: &Policy, epoch: u64, now: Now) -> Option<Reader> {
+    pub(super) fn reader(&self, ask: &Ask, policy: &Policy, invalidated: u64, now: Now) -> Option<Reader> {
         let usable = collapse::usable(self.standing.confirmed, ask.arrived, Duration::ZERO)
-            || excuse(ask, &self.head, self.standing, policy, epoch, now).is_some();
+            || excuse(ask, &self.head, self.standing, policy, invalidated, now).is_some();
         (usable && self.selected_by(ask)).then(|| self.fill.reader()).flatten()
     }
 

@@ -27,11 +27,11 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
-/// Decides. `epoch` is the present invalidation epoch of the request's target.
+/// Decides. `invalidated` is the epoch that the latest invalidation of what was found opened.
 #[must_use]
-pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, epoch: u64, now: Now) -> Decision {
+pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, invalidated: u64, now: Now) -> Decision {
     if let Some(stored) = lookup.found()
-        && let Some(excused) = excused(ask, stored, policy, epoch, now)
+        && let Some(excused) = excused(ask, stored, policy, invalidated, now)
     {
         return Decision::Serve(excused);
     }
@@ -50,8 +50,14 @@ pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, epoch: u64, now: Now)
 /// The excuse under which `stored` may be served without an exchange that began after the request arrived, if the route
 /// has one. It is the same for what was found in the store and for what an exchange that was running has confirmed.
 #[must_use]
-pub fn excused(ask: &Ask, stored: &Arc<StoredResponse>, policy: &Policy, epoch: u64, now: Now) -> Option<Excused> {
-    let excuse = excuse(ask, stored.head(), stored.standing(), policy, epoch, now)?;
+pub fn excused(
+    ask: &Ask,
+    stored: &Arc<StoredResponse>,
+    policy: &Policy,
+    invalidated: u64,
+    now: Now,
+) -> Option<Excused> {
+    let excuse = excuse(ask, stored.head(), stored.standing(), policy, invalidated, now)?;
     Some(Excused::new(Arc::clone(stored), excuse))
 }
 
@@ -62,11 +68,11 @@ pub fn excuse(
     head: &StoredHead,
     standing: Standing,
     policy: &Policy,
-    epoch: u64,
+    invalidated: u64,
     now: Now,
 ) -> Option<Excuse> {
     // Invalidated since (RFC 9111 §4.4), or the client wants it validated (§5.2.1.4).
-    if standing.epoch != epoch || ask.demands_validation() {
+    if standing.is_invalidated(invalidated) || ask.demands_validation() {
         return None;
     }
     let age = head.age(now.at);
@@ -96,7 +102,7 @@ pub fn excused_on_error(
     ask: &Ask,
     stored: &Arc<StoredResponse>,
     policy: &Policy,
-    epoch: u64,
+    invalidated: u64,
     now: Now,
 ) -> Option<Excused> {
     let OnCheckError::ServeStale(max) = policy.on_check_error else { return None };
@@ -106,7 +112,7 @@ pub fn excused_on_error(
         || head.directives.no_cache.is_everything()
         || head.directives.s_maxage.is_some()
         || ask.demands_validation()
-        || stored.standing().epoch != epoch
+        || stored.standing().is_invalidated(invalidated)
         || shared_by_check(policy)
         || !stored.selected_by(&ask.fields);
     let since = now.at.since(stored.standing().confirmed);
@@ -124,7 +130,8 @@ mod tests {
     use super::*;
     use crate::rules::testing::{Req, Stored, ago, get, lookup, method, policy, policy_with, secs, stored, verify};
 
-    const EPOCH: u64 = 0;
+    /// The epoch that the latest invalidation opened: [`Stored`] is fetched in it.
+    const EPOCH: u64 = 1;
 
     fn decided(request: &Req, variants: &[Stored], policy: &Policy) -> String {
         let ask = request.ask(policy);

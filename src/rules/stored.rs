@@ -201,9 +201,18 @@ const ENTRY_OVERHEAD: usize = 1024;
 pub struct Standing {
     /// When the exchange began that fetched it or last confirmed it.
     pub confirmed: Moment,
-    /// The invalidation epoch of its target as that exchange began: an invalidation since then changes the target's
-    /// epoch, and makes this response one that must be validated (RFC 9111 §4.4).
+    /// The invalidation epoch in which that exchange began: an invalidation that opened a later one, and touches this
+    /// response, makes it one that must be validated (RFC 9111 §4.4).
     pub epoch: u64,
+}
+
+impl Standing {
+    /// Whether an invalidation touched the response since the exchange began: `invalidated` is the epoch that the latest
+    /// one to touch it opened.
+    #[must_use]
+    pub const fn is_invalidated(&self, invalidated: u64) -> bool {
+        invalidated > self.epoch
+    }
 }
 
 /// A complete stored response.
