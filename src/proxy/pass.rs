@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode, request};
+use http::{HeaderMap, Method, Request, Response, StatusCode, request};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 
@@ -13,6 +13,7 @@ use super::{Proxy, reply};
 use crate::body::{Body, Content};
 use crate::origin::{BoxError, Origin, Purpose, RequestBody};
 use crate::rules::fields;
+use crate::rules::groups::Groups;
 use crate::rules::key::CacheKey;
 use crate::rules::outcome::{Kind, Outcome, PassReason};
 use crate::server::Peer;
@@ -58,6 +59,7 @@ impl<O: Origin> Proxy<O> {
             Err(error) => return self.render_failed(visit, &error, Ride::default()),
         };
         self.invalidate(&head, target, response.status());
+        self.invalidate_groups(&head.method, target, response.headers());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.tunnel(visit, upgrade, response);
         }
@@ -79,6 +81,15 @@ impl<O: Origin> Proxy<O> {
         if let Some(path_and_query) = head.uri.path_and_query() {
             let key = CacheKey::new(target.scheme, &target.authority, path_and_query.as_str(), &[]);
             self.shared.store.invalidate(&key);
+        }
+    }
+
+    /// RFC 9875 §3: `Cache-Group-Invalidation` "MUST be ignored on responses to requests that have a safe method". It is
+    /// obeyed whatever the status: the origin says what it has changed, also where it failed half-way.
+    fn invalidate_groups(&self, method: &Method, target: &Target, answer: &HeaderMap) {
+        if !method.is_safe() {
+            let key = CacheKey::new(target.scheme, &target.authority, "", &[]);
+            self.shared.store.invalidate_groups(&key, &Groups::invalidated_by(answer));
         }
     }
 

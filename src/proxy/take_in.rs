@@ -19,6 +19,7 @@ use crate::rules::admit::{Framing, admit};
 use crate::rules::ask::Ask;
 use crate::rules::collapse;
 use crate::rules::decide::{excuse, shared_by_check};
+use crate::rules::groups::Groups;
 use crate::rules::judge::Exchange;
 use crate::rules::key::CacheKey;
 use crate::rules::moment::Now;
@@ -58,6 +59,11 @@ impl Filled {
     /// The entity tag, if it is one by which a copy on its way in can be checked.
     pub(super) fn tag(&self) -> Option<&EntityTag> {
         self.head.tag.as_ref().filter(|_| self.head.tag_vouches)
+    }
+
+    /// The groups that it belongs to.
+    pub(super) fn groups(&self) -> &Groups {
+        &self.head.groups
     }
 
     /// Whether it is the response to the ask's selecting fields. (A cold batch is split by the `Vary` that comes back.)

@@ -35,6 +35,7 @@ pub mod directives;
 pub mod fields;
 pub mod forwarding;
 pub mod freshness;
+pub mod groups;
 pub mod integrity;
 pub mod list;
 pub mod preconditions;

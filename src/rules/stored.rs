@@ -9,11 +9,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::digest::{Algorithm, Digest, Sha256, Sha512};
 use super::directives::ResponseDirectives;
 use super::freshness::Lifetime;
+use super::groups::Groups;
 use super::moment::{Moment, Now};
 use super::outcome::SkipReason;
 use super::policy::Policy;
@@ -109,6 +110,8 @@ pub struct StoredHead {
     pub last_modified: Option<SystemTime>,
     /// The fields that select this response.
     pub vary: Vary,
+    /// The groups with which it is invalidated.
+    pub groups: Groups,
     /// `corrected_initial_age` (RFC 9111 §4.2.3).
     initial_age: Duration,
     /// When the head was received.
@@ -153,6 +156,7 @@ impl StoredHead {
             tag_vouches,
             last_modified: validator::date_of(&fields, header::LAST_MODIFIED),
             vary: Vary::of(&fields),
+            groups: Groups::of(&fields),
             lifetime: freshness::lifetime(status, &directives, &fields, policy.heuristic_max),
             tag,
             directives,
@@ -186,7 +190,8 @@ impl StoredHead {
 
     /// What the head weighs in memory, in bytes.
     fn weight(&self) -> usize {
-        self.fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum()
+        let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_OVERHEAD;
+        self.fields.iter().map(field).sum::<usize>() + self.groups.weight()
     }
 }
 

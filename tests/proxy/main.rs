@@ -9,6 +9,7 @@ mod script;
 mod check;
 mod collapse;
 mod errors;
+mod groups;
 mod integrity;
 mod pass;
 mod streaming;
