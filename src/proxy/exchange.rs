@@ -3,7 +3,7 @@
 //! It runs in a task of its own when it is shared, so that it survives the client that started it, and it ends at the
 //! response head: a body that is let in streams on by itself.
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Proxy;
@@ -13,7 +13,8 @@ use crate::metrics::CheckResult;
 use crate::origin::{Origin, OriginError, Purpose, RequestBody};
 use crate::rules::ask::Ask;
 use crate::rules::decide::shared_by_check;
-use crate::rules::digest::Sha256;
+use crate::rules::digest::{Algorithm, Digest, Sha256};
+use crate::rules::integrity;
 use crate::rules::judge::Exchange;
 use crate::rules::learn::Shown;
 use crate::rules::lookup::Lookup;
@@ -109,7 +110,7 @@ impl<O: Origin> Proxy<O> {
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
-            standing: Standing { confirmed: began, epoch: store.epoch(&ask.key) },
+            standing: Standing { confirmed: began, epoch: store.epoch() },
             stored: lookup.found().cloned(),
             vary: lookup.vary(),
             interim,
@@ -200,17 +201,33 @@ impl<O: Origin> Proxy<O> {
     }
 }
 
-/// The content's SHA-256, computed off the runtime's threads when there is much of it.
-pub(super) async fn sha256_of(stored: &Arc<StoredResponse>) -> Sha256 {
-    if stored.sha256_known() || stored.len() <= HASH_INLINE_MAX {
-        return stored.sha256();
+/// The content's digest, computed off the runtime's threads when there is much of it.
+pub(super) async fn digest_of(stored: &Arc<StoredResponse>, algorithm: Algorithm) -> Digest {
+    if stored.is_digested(algorithm) || stored.len() <= HASH_INLINE_MAX {
+        return stored.digest(algorithm);
     }
     let owned = Arc::clone(stored);
-    match tokio::task::spawn_blocking(move || owned.sha256()).await {
-        Ok(sha256) => sha256,
+    match tokio::task::spawn_blocking(move || owned.digest(algorithm)).await {
+        Ok(digest) => digest,
         // The pool is shutting down: the thread at hand will do.
-        Err(_) => stored.sha256(),
+        Err(_) => stored.digest(algorithm),
     }
+}
+
+/// The content's SHA-256, computed likewise.
+pub(super) async fn sha256_of(stored: &Arc<StoredResponse>) -> Sha256 {
+    digest_of(stored, Algorithm::Sha256).await;
+    stored.sha256()
+}
+
+/// Whether an answer whose content equals that of `stored` claims another digest for it, in head or trailers.
+pub(super) async fn contradicts(head: &HeaderMap, trailers: Option<&HeaderMap>, stored: &Arc<StoredResponse>) -> bool {
+    for claim in integrity::claims(head, trailers) {
+        if digest_of(stored, claim.algorithm()).await != claim {
+            return true;
+        }
+    }
+    false
 }
 
 pub(super) fn failed<B>(errand: Errand, error: OriginError) -> (Found<B>, CheckResult) {

@@ -32,6 +32,7 @@ use crate::origin::{BoxError, Origin};
 use crate::routes::Routes;
 use crate::rules::ask::{self, Ask};
 use crate::rules::decide::{Decision, decide, excused, excused_on_error};
+use crate::rules::groups::Groups;
 use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Learned;
 use crate::rules::lookup::Lookup;
@@ -195,7 +196,8 @@ impl<O: Origin> Proxy<O> {
         let mut flights = 0;
         loop {
             let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
-            let absent = match decide(ask, &lookup, policy, store.epoch(&ask.key), self.clock.now()) {
+            let found = lookup.found().map(|stored| store.invalidated(&ask.key, &stored.head().groups));
+            let absent = match decide(ask, &lookup, policy, found.unwrap_or_default(), self.clock.now()) {
                 Decision::Serve(excused) => {
                     if excused.excuse() == Excuse::StaleWhileRevalidate {
                         self.revalidate(ask, policy, &lookup);
@@ -281,9 +283,11 @@ impl<O: Origin> Proxy<O> {
         answer: &Answer<O::Body>,
         starter: bool,
     ) -> Option<Reply<O::Body>> {
-        let (epoch, now) = (self.shared.store.epoch(&ask.key), self.clock.now());
+        let now = self.clock.now();
+        let invalidated = |groups: &Groups| self.shared.store.invalidated(&ask.key, groups);
         let stale = |stored: &Option<Arc<StoredResponse>>| {
-            excused_on_error(ask, stored.as_ref()?, policy, epoch, now).map(Served::Excused)
+            let stored = stored.as_ref()?;
+            excused_on_error(ask, stored, policy, invalidated(&stored.head().groups), now).map(Served::Excused)
         };
         let ride = Ride { check: answer.check, collapsed: !starter };
         match &answer.found {
@@ -294,12 +298,15 @@ impl<O: Origin> Proxy<O> {
                     return None;
                 }
                 let checked = confirmation.vouch(ask.arrived).map(Served::Checked);
-                let excused = || excused(ask, confirmation.response(), policy, epoch, now).map(Served::Excused);
+                let excused = || {
+                    let stored = confirmation.response();
+                    excused(ask, stored, policy, invalidated(&stored.head().groups), now).map(Served::Excused)
+                };
                 let served = checked.or_else(excused)?;
                 Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
             }
             Found::Filled(filled) => {
-                let reader = filled.reader(ask, policy, epoch, now)?;
+                let reader = filled.reader(ask, policy, invalidated(filled.groups()), now)?;
                 Some(Reply::Filling { filled: filled.clone(), reader, ride })
             }
             Found::Alone(alone) => {

@@ -18,6 +18,7 @@ use crate::metrics::EvictionCause;
 use crate::origin::{BoxError, Origin, Purpose, RequestBody};
 use crate::rules::ask::Ask;
 use crate::rules::decide::shared_by_check;
+use crate::rules::groups::Groups;
 use crate::rules::judge::{self, HeadUpdate};
 use crate::rules::key::CacheKey;
 use crate::rules::lookup::Lookup;
@@ -89,23 +90,27 @@ impl<O: Origin> Proxy<O> {
         Response::from_parts(parts, Body::new(Content::Passing(body, Purpose::Pass), settled))
     }
 
-    /// RFC 9111 §4.4: an unsafe request that succeeded invalidates what is stored for its target URI, and for those that
-    /// its response names in `Location` and `Content-Location` on the same origin; and what is being fetched for them.
-    /// This happens before its response goes out.
+    /// What an unsafe request invalidates, stored or being fetched, before its response goes out.
+    ///
+    /// RFC 9111 §4.4: where it succeeded, the target URI, and what `Location` and `Content-Location` name on the same
+    /// origin. RFC 9875 §3: whatever belongs to a group that `Cache-Group-Invalidation` names, with any status: the
+    /// origin says what it has changed, also where it failed half-way.
     fn invalidate(&self, head: &request::Parts, target: &Target, status: StatusCode, fields: &HeaderMap) {
         // RFC 10008 §2: QUERY is safe.
-        let safe = matches!(head.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY");
-        if safe || !(status.is_success() || status.is_redirection()) {
+        if matches!(head.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY") {
             return;
         }
         let Some(own) = head.uri.path_and_query() else { return };
-        let named = [header::LOCATION, header::CONTENT_LOCATION].into_iter().filter_map(|name| {
-            let value = fields.get(name)?;
-            location::target_on_same_origin(target.scheme, &target.authority, own.as_str(), value)
-        });
-        for path_and_query in std::iter::once(own.clone()).chain(named) {
-            let key = CacheKey::new(target.scheme, &target.authority, path_and_query.as_str(), &[]);
-            self.shared.store.invalidate(&key);
+        let store = &self.shared.store;
+        let key = |path_and_query: &str| CacheKey::new(target.scheme, &target.authority, path_and_query, &[]);
+        store.invalidate_groups(&key(own.as_str()), &Groups::invalidated_by(fields));
+        if !(status.is_success() || status.is_redirection()) {
+            return;
+        }
+        store.invalidate(&key(own.as_str()));
+        for value in [header::LOCATION, header::CONTENT_LOCATION].iter().filter_map(|name| fields.get(name)) {
+            let named = location::target_on_same_origin(target.scheme, &target.authority, own.as_str(), value);
+            named.into_iter().for_each(|named| store.invalidate(&key(named.as_str())));
         }
     }
 

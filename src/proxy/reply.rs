@@ -7,14 +7,14 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, response};
 
 use super::Proxy;
-use super::exchange::sha256_of;
+use super::exchange::{digest_of, sha256_of};
 use super::take_in::Filled;
 use super::visit::{Ride, Settled, Visit};
 use crate::body::{Body, Content};
 use crate::fill::Reader;
 use crate::origin::{Origin, OriginError, Purpose};
 use crate::rules::ask::Ask;
-use crate::rules::digest::REPR_DIGEST;
+use crate::rules::integrity::{self, CONTENT_DIGEST, REPR_DIGEST};
 use crate::rules::outcome::{Excuse, FetchReason, Kind, Outcome, PassReason, Proof, Refusal, SkipReason};
 use crate::rules::preconditions::not_modified_head;
 use crate::rules::promise::Served;
@@ -72,14 +72,15 @@ impl<O: Origin> Proxy<O> {
         let stored = Arc::clone(served.response());
         let mut parts = parts(stored.head().status, stored.head().fields.clone());
         // The digest gives clients what the origin lacks: a strong tag, and so 304s.
-        let lacks_tag = stored.head().tag.is_none() && stored.head().status == StatusCode::OK;
-        if lacks_tag || ask.wants_digest {
-            let sha256 = sha256_of(&stored).await;
-            if lacks_tag {
-                parts.headers.insert(header::ETAG, sha256.entity_tag());
-            }
-            if ask.wants_digest {
-                parts.headers.insert(REPR_DIGEST, sha256.repr_digest());
+        if stored.head().tag.is_none() && stored.head().status == StatusCode::OK {
+            parts.headers.insert(header::ETAG, sha256_of(&stored).await.entity_tag());
+        }
+        // RFC 9530 §4. What the origin has stated was verified when it was stored. The content is the whole
+        // representation, so both digests are the same; a HEAD has no content to digest.
+        let content = ask.wants.content.filter(|_| !ask.head_only);
+        for (name, wanted) in [(REPR_DIGEST, ask.wants.repr), (CONTENT_DIGEST, content)] {
+            if let Some(algorithm) = wanted.filter(|wanted| !integrity::states(&parts.headers, &name, *wanted)) {
+                integrity::state(&mut parts.headers, name, &digest_of(&stored, algorithm).await);
             }
         }
         let age = stored.head().age(self.watch.clock.moment());
@@ -149,6 +150,8 @@ impl<O: Origin> Proxy<O> {
             parts.headers = not_modified_head(&parts.headers);
             content = Content::Empty;
         } else if ask.head_only {
+            // RFC 9530 §2: it is the digest of "the actual message content", and here there is none.
+            parts.headers.remove(CONTENT_DIGEST);
             content = Content::Empty;
         }
         let settled = visit.settle(outcome, parts.status, ride);

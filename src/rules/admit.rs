@@ -8,7 +8,7 @@ use super::outcome::SkipReason;
 use super::policy::{Policy, Verify};
 use super::stored::StoredHead;
 use super::vary::Vary;
-use super::{digest, freshness};
+use super::{freshness, integrity};
 
 /// What is known of a response body before it arrives.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,9 @@ pub fn admit(
         (is_event_stream(&answer.headers), SkipReason::EventStream),
         // RFC 9112 §8: an incomplete response cannot be told from a complete one, but by a digest.
         (
-            framing.close_delimited && !policy.close_delimited && digest::repr_digest_of(&answer.headers).is_none(),
+            framing.close_delimited
+                && !policy.close_delimited
+                && integrity::claims(&answer.headers, None).next().is_none(),
             SkipReason::CloseDelimited,
         ),
         (framing.length.is_some_and(|length| length > policy.object_max), SkipReason::TooLarge),

@@ -6,13 +6,14 @@
 use http::{HeaderMap, Method, header, request};
 
 use super::directives::RequestDirectives;
+use super::fields;
+use super::integrity::Wants;
 use super::key::{CacheKey, ExchangeKey};
 use super::moment::Moment;
 use super::outcome::PassReason;
 use super::policy::{Credentials, Policy, Verify};
 use super::preconditions::Preconditions;
 use super::vary::Vary;
-use super::{digest, fields};
 
 /// The longest target, in bytes, that may become part of a key.
 pub const TARGET_MAX: usize = 8 * 1024;
@@ -30,8 +31,8 @@ pub struct Ask {
     pub directives: RequestDirectives,
     /// The request's conditions on what it already has.
     pub preconditions: Preconditions,
-    /// Whether it asks for `Repr-Digest` (RFC 9530 §4).
-    pub wants_digest: bool,
+    /// The digests that it asks for (RFC 9530 §4).
+    pub wants: Wants,
     /// Whether it carries `Authorization` that is not part of the key.
     pub authorized: bool,
     /// Path and query as received.
@@ -103,7 +104,7 @@ pub fn read(
         arrived,
         directives,
         preconditions,
-        wants_digest: digest::wants_repr_digest(own),
+        wants: Wants::of(own),
         authorized,
         target: target.clone(),
         fields: outgoing(own),

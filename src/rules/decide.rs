@@ -28,11 +28,11 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
-/// Decides. `epoch` is the present invalidation epoch of the request's target.
+/// Decides. `invalidated` is the epoch that the latest invalidation of what was found opened.
 #[must_use]
-pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, epoch: u64, now: Now) -> Decision {
+pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, invalidated: u64, now: Now) -> Decision {
     if let Some(stored) = lookup.found()
-        && let Some(excused) = excused(ask, stored, policy, epoch, now)
+        && let Some(excused) = excused(ask, stored, policy, invalidated, now)
     {
         return Decision::Serve(excused);
     }
@@ -61,8 +61,14 @@ fn can_be_validated(head: &StoredHead, policy: &Policy) -> bool {
 /// The excuse under which `stored` may be served without an exchange that began after the request arrived, if the route
 /// has one. It is the same for what was found in the store and for what an exchange that was running has confirmed.
 #[must_use]
-pub fn excused(ask: &Ask, stored: &Arc<StoredResponse>, policy: &Policy, epoch: u64, now: Now) -> Option<Excused> {
-    let excuse = excuse(ask, stored.head(), stored.standing(), policy, epoch, now)?;
+pub fn excused(
+    ask: &Ask,
+    stored: &Arc<StoredResponse>,
+    policy: &Policy,
+    invalidated: u64,
+    now: Now,
+) -> Option<Excused> {
+    let excuse = excuse(ask, stored.head(), stored.standing(), policy, invalidated, now)?;
     Some(Excused::new(Arc::clone(stored), excuse))
 }
 
@@ -73,11 +79,11 @@ pub fn excuse(
     head: &StoredHead,
     standing: Standing,
     policy: &Policy,
-    epoch: u64,
+    invalidated: u64,
     now: Now,
 ) -> Option<Excuse> {
     // Invalidated since (RFC 9111 §4.4), or the client wants it validated (§5.2.1.4).
-    if standing.epoch != epoch || ask.demands_validation() {
+    if standing.is_invalidated(invalidated) || ask.demands_validation() {
         return None;
     }
     let age = head.age(now.at);
@@ -149,7 +155,7 @@ pub fn excused_on_error(
     ask: &Ask,
     stored: &Arc<StoredResponse>,
     policy: &Policy,
-    epoch: u64,
+    invalidated: u64,
     now: Now,
 ) -> Option<Excused> {
     let head = stored.head();
@@ -164,7 +170,7 @@ pub fn excused_on_error(
     let forbidden = forbids_stale(head)
         || ask.demands_validation()
         || ask.declines_stale()
-        || stored.standing().epoch != epoch
+        || stored.standing().is_invalidated(invalidated)
         || shared_by_check(policy)
         || !stored.selected_by(&ask.fields);
     (allowed && !forbidden).then(|| Excused::new(Arc::clone(stored), Excuse::StaleIfError))
@@ -181,7 +187,8 @@ mod tests {
     use super::*;
     use crate::rules::testing::{Req, Stored, ago, get, lookup, method, policy, policy_with, secs, stored, verify};
 
-    const EPOCH: u64 = 0;
+    /// The epoch that the latest invalidation opened: [`Stored`] is fetched in it.
+    const EPOCH: u64 = 1;
 
     fn decided(request: &Req, variants: &[Stored], policy: &Policy) -> String {
         let ask = request.ask(policy);

@@ -12,7 +12,8 @@ use http::{HeaderMap, StatusCode, header, response};
 
 use super::ask::Ask;
 use super::decide::shared_by_check;
-use super::digest::{self, Sha256};
+use super::digest::{self, Digest, Sha256};
+use super::integrity;
 use super::moment::Now;
 use super::outcome::{Proof, Unproven};
 use super::policy::{Policy, Verify};
@@ -111,11 +112,12 @@ fn why_not(stored: &StoredResponse) -> Unproven {
     }
 }
 
-/// Judges the answer to a HEAD about `stored` (RFC 9111 §4.3.5, and stricter: what agrees must be a proof).
+/// Judges the answer to a HEAD about `stored` (RFC 9111 §4.3.5, and stricter: what agrees must be a proof). `own_digest` is
+/// the stored content's digest by the algorithm of [`head_claims`].
 #[must_use]
 pub fn head(
     stored: &Arc<StoredResponse>,
-    sha256: Option<Sha256>,
+    own_digest: Option<Digest>,
     answer: &response::Parts,
     ask: &Ask,
     policy: &Policy,
@@ -132,8 +134,8 @@ pub fn head(
         return Verdict::Unproven(Unproven::NothingComparable);
     }
     let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, ask, policy, exchange));
-    if let (Some(claimed), Some(sha256)) = (digest::repr_digest_of(&answer.headers), sha256) {
-        return if claimed == sha256 { same(Proof::ReprDigest) } else { Verdict::Changed };
+    if let (Some(claimed), Some(own_digest)) = (head_claims(answer), own_digest) {
+        return if claimed == own_digest { same(Proof::ReprDigest) } else { Verdict::Changed };
     }
     let Some((own_tag, tag)) = own.tag.as_ref().zip(EntityTag::of(&answer.headers)) else {
         return Verdict::Unproven(Unproven::NothingComparable);
@@ -151,10 +153,10 @@ pub fn head(
     }
 }
 
-/// Whether a HEAD answer carries a `Repr-Digest`, so that the stored content's own SHA-256 is worth computing.
+/// The `Repr-Digest` that a HEAD answer carries: the stored content's own by the same algorithm is worth computing.
 #[must_use]
-pub fn head_needs_digest(answer: &response::Parts) -> bool {
-    digest::repr_digest_of(&answer.headers).is_some()
+pub fn head_claims(answer: &response::Parts) -> Option<Digest> {
+    integrity::repr_digest(&answer.headers)
 }
 
 /// What the answer to a client's HEAD says about a stored GET response (RFC 9111 §4.3.5).

@@ -35,6 +35,8 @@ pub mod directives;
 pub mod fields;
 pub mod forwarding;
 pub mod freshness;
+pub mod groups;
+pub mod integrity;
 pub mod interim;
 pub mod list;
 pub mod location;

@@ -193,7 +193,7 @@ words! {
         EventStream = "event-stream",
         /// The body ended early.
         Incomplete = "incomplete",
-        /// `Content-Length` or `Repr-Digest` contradicts the bytes.
+        /// `Content-Length`, `Content-Digest` or `Repr-Digest` contradicts the bytes.
         Contradicted = "contradicted",
         /// Neither fresh for any time nor equipped with a validator: nothing would be gained (`when-stale`).
         NeverUsable = "never-usable",

@@ -9,6 +9,8 @@ mod script;
 mod check;
 mod collapse;
 mod errors;
+mod groups;
+mod integrity;
 mod pass;
 mod reuse;
 mod streaming;

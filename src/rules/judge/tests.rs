@@ -8,6 +8,8 @@ use crate::rules::testing::{OriginAnswer, Stored, answer, exchange, get, policy,
 const EXPRESS: &str = "W/\"3-qZk+NkcGgWq6PiVxeFDCbJzQ2J0\"";
 /// `Repr-Digest` of "abc".
 const ABC: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+const ABC_512: &str =
+    "sha-512=:3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw==:";
 /// `Repr-Digest` of something else.
 const OTHER: &str = "sha-256=:AAAAv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
 const DAY: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
@@ -115,17 +117,15 @@ fn answers_to_a_conditional_request() {
 fn answers_to_a_head() {
     let check = |sentence: &str, about: Stored, answer: OriginAnswer, expected: &str| {
         let stored = about.build();
-        let sha256 = head_needs_digest(answer.parts()).then(|| stored.sha256());
-        assert_eq!(
-            words(head(&stored, sha256, answer.parts(), &asked(), &policy(), exchange())),
-            expected,
-            "{sentence}"
-        );
+        let own = head_claims(answer.parts()).map(|claimed| stored.digest(claimed.algorithm()));
+        assert_eq!(words(head(&stored, own, answer.parts(), &asked(), &policy(), exchange())), expected, "{sentence}");
     };
     let one = || stored().etag("\"1\"").with("last-modified", DAY);
     let two_hundred = || answer(200).etag("\"1\"");
     check("an equal digest (RFC 9530 §3)", stored(), answer(200).with("repr-digest", ABC), "same abc: repr-digest");
     check("another digest", one(), two_hundred().with("repr-digest", OTHER), "changed");
+    check("by SHA-512", stored(), answer(200).with("repr-digest", ABC_512), "same abc: repr-digest");
+    check("another by SHA-512", one().body("x"), two_hundred().with("repr-digest", ABC_512), "changed");
     check(
         "the digest decides before the tag",
         one(),

@@ -7,20 +7,54 @@ use crate::rules::testing::{ago, any_head, get, head, policy, secs, stored};
 
 #[test]
 fn only_what_is_whole_is_recorded() {
-    const ABC: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
-    let check =
-        |sentence: &str, chunks: &[&'static str], declared: Option<u64>, digest: &str, expected: Option<usize>| {
-            let chunks: Vec<_> = chunks.iter().map(|chunk| Bytes::from_static(chunk.as_bytes())).collect();
-            let recorded = Recorded::complete(&chunks, declared, &head(&[("repr-digest", digest)]), None);
-            assert_eq!(recorded.map(|recorded| recorded.len()).ok(), expected, "{sentence}");
-        };
-    check("as long as was declared", &["a", "bc"], Some(3), "", Some(3));
-    check("of undeclared length (RFC 9112 §7.1)", &["abc"], None, "", Some(3));
-    check("empty", &[], Some(0), "", Some(0));
-    check("too short (RFC 9112 §8)", &["ab"], Some(3), "", None);
-    check("too long", &["abcd"], Some(3), "", None);
-    check("of the digest that it claims (RFC 9530 §3)", &["abc"], None, ABC, Some(3));
-    check("of another", &["abd"], None, ABC, None);
+    let check = |sentence: &str, chunks: &[&'static str], declared: Option<u64>, expected: Option<usize>| {
+        let chunks: Vec<_> = chunks.iter().map(|chunk| Bytes::from_static(chunk.as_bytes())).collect();
+        let recorded = Recorded::complete(&chunks, declared, &HeaderMap::new(), None);
+        assert_eq!(recorded.map(|recorded| recorded.len()).ok(), expected, "{sentence}");
+    };
+    check("as long as was declared", &["a", "bc"], Some(3), Some(3));
+    check("of undeclared length (RFC 9112 §7.1)", &["abc"], None, Some(3));
+    check("empty", &[], Some(0), Some(0));
+    check("too short (RFC 9112 §8)", &["ab"], Some(3), None);
+    check("too long", &["abcd"], Some(3), None);
+}
+
+#[test]
+fn only_what_is_what_it_claims_is_recorded() {
+    const SHORT: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+    const LONG: &str =
+        "sha-512=:3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw==:";
+    let check = |sentence: &str, content: &'static str, claim: &str, expected: bool| {
+        for field in ["content-digest", "repr-digest"] {
+            let (claiming, silent) = (head(&[(field, claim)]), HeaderMap::new());
+            for (head, trailers) in [(&claiming, None), (&silent, Some(claiming.clone()))] {
+                let recorded = Recorded::complete(&[Bytes::from_static(content.as_bytes())], None, head, trailers);
+                assert_eq!(recorded.is_ok(), expected, "{sentence}, in {field}");
+            }
+        }
+    };
+    check("what has the digest (RFC 9530 §2, §3)", "abc", SHORT, true);
+    check("by SHA-512", "abc", LONG, true);
+    check("by both", "abc", &format!("{SHORT}, {LONG}"), true);
+    check("not what has another", "abd", SHORT, false);
+    check("by SHA-512", "abd", LONG, false);
+    let half = SHORT.replace("ungW", "AAAA");
+    check("not what has one of two", "abc", &format!("{half}, {LONG}"), false);
+    check("what claims by algorithms that nobody believes (§5)", "abd", "md5=:AAAA:", true);
+    check("what is malformed claims nothing", "abd", "sha-256=:", true);
+}
+
+#[test]
+fn what_a_head_claimed_is_known_and_shared_by_all_heads() {
+    let claim = head(&[("repr-digest", "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:")]);
+    let recorded = Recorded::complete(&[Bytes::from_static(b"abc")], None, &claim, None).unwrap();
+    let one = stored().build();
+    let one = StoredResponse::new(one.head().clone(), recorded, &HeaderMap::new(), one.standing());
+    let known = |stored: &StoredResponse| Algorithm::ALL.map(|algorithm| stored.is_digested(algorithm));
+    assert_eq!(known(&one), [true, false], "nothing is computed twice, nor unasked");
+    let again = one.reheaded(one.head().clone(), &HeaderMap::new(), one.standing());
+    assert_eq!(again.digest(Algorithm::Sha512), Digest::of(b"abc", Algorithm::Sha512));
+    assert_eq!(known(&one), [true, true]);
 }
 
 #[test]
