@@ -2,9 +2,11 @@
 //!
 //! One lookup, one insert. moka bounds the weight and chooses what goes; freshness and truth are the rules' business,
 //! so nothing here expires. What an unsafe request invalidated is told by epochs: each invalidation opens one and marks
-//! its target, or some groups, with the number (striped: two of them may share a mark), a response remembers the epoch in
-//! which its exchange began, and a mark of a later one means "must be validated" (RFC 9111 §4.4, RFC 9875). That reaches every variant and
-//! every user's copy at once, needs no index, and covers fills that were running.
+//! its target, or some groups, with the number; a response remembers the epoch in which its exchange began, and a mark of
+//! a later one means "must be validated" (RFC 9111 §4.4, RFC 9875). That reaches every variant and every user's copy at
+//! once, needs no index, and covers fills that were running.
+
+mod marks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,15 +16,12 @@ use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
+use self::marks::Marks;
 use crate::rules::groups::Groups;
 use crate::rules::key::{CacheKey, ExchangeKey};
 use crate::rules::lookup::Resource;
 use crate::rules::moment::Moment;
 use crate::rules::stored::StoredResponse;
-
-/// How many marks there are, each for the targets and groups of one stripe. Two that share one cost each other a
-/// validation.
-const STRIPES: usize = 16 * 1024;
 
 /// How many "not storable" memories are kept.
 const UNCACHEABLE_MAX: u64 = 16 * 1024;
@@ -38,8 +37,8 @@ pub struct Store {
     uncacheable: Cache<ExchangeKey, Moment, foldhash::fast::RandomState>,
     /// How many invalidations there were.
     epoch: AtomicU64,
-    /// By stripe, the epoch that its latest invalidation opened.
-    marks: Box<[AtomicU64]>,
+    /// By target and group, the epoch that the latest invalidation opened.
+    marks: Marks,
     variants_max: usize,
     capacity: u64,
 }
@@ -66,7 +65,7 @@ impl Store {
                 .max_capacity(UNCACHEABLE_MAX)
                 .build_with_hasher(foldhash::fast::RandomState::default()),
             epoch: AtomicU64::new(0),
-            marks: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            marks: Marks::new(),
             variants_max,
             capacity,
         }
@@ -107,7 +106,7 @@ impl Store {
     /// none.
     #[must_use]
     pub fn invalidated(&self, key: &CacheKey, groups: &Groups) -> u64 {
-        let mark = |hash| self.mark(hash).load(Ordering::Acquire);
+        let mark = |hash| self.marks.of(hash);
         let target = mark(key.target_hash());
         if groups.is_empty() {
             return target;
@@ -130,24 +129,11 @@ impl Store {
 
     fn invalidate_all(&self, hashes: impl IntoIterator<Item = u64>) {
         let opened = self.open_epoch();
-        hashes.into_iter().for_each(|hash| self.raise_mark(hash, opened));
+        hashes.into_iter().for_each(|hash| self.marks.raise(hash, opened));
     }
 
     fn open_epoch(&self) -> u64 {
         self.epoch.fetch_add(1, Ordering::AcqRel) + 1
-    }
-
-    /// Raises the mark, never lowers it: of two invalidations at once, the earlier may get here last.
-    fn raise_mark(&self, hash: u64, opened: u64) {
-        self.mark(hash).fetch_max(opened, Ordering::AcqRel);
-    }
-
-    #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
-    fn mark(&self, hash: u64) -> &AtomicU64 {
-        // The remainder makes it fit.
-        #[expect(clippy::cast_possible_truncation, reason = "a stripe is chosen by the low bits")]
-        let index = hash as usize % self.marks.len();
-        &self.marks[index]
     }
 
     /// Remembers that responses to such requests are not storable.
@@ -252,8 +238,8 @@ mod tests {
         let first = store.open_epoch();
         let between = store.epoch();
         let second = store.open_epoch();
-        store.raise_mark(key.target_hash(), second);
-        store.raise_mark(key.target_hash(), first);
+        store.marks.raise(key.target_hash(), second);
+        store.marks.raise(key.target_hash(), first);
         let invalidated = store.invalidated(&key, &Groups::default());
         assert!(invalidated > between, "an exchange that began before the second");
         assert!(invalidated <= store.epoch(), "and none that began after it");
