@@ -35,7 +35,8 @@ impl<O: Origin> Proxy<O> {
             Err(error) => return failed(errand, error),
         };
         let (answer, body) = response.into_parts();
-        let mut verdict = judge::conditional(&check.candidates, check.selected, &answer, &errand.policy, exchange);
+        let mut verdict =
+            judge::conditional(&check.candidates, check.selected, &answer, &errand.ask, &errand.policy, exchange);
         let strict = errand.policy.verify != Verify::WhenStale;
         let bare = answer.status == StatusCode::NOT_MODIFIED && !answer.headers.contains_key(header::ETAG);
         if let Verdict::Same(_) = verdict {
@@ -74,7 +75,7 @@ impl<O: Origin> Proxy<O> {
             Some(claimed) => Some(digest_of(stored, claimed.algorithm()).await),
             None => None,
         };
-        match judge::head(stored, own_digest, &answer, &errand.policy, exchange) {
+        match judge::head(stored, own_digest, &answer, &errand.ask, &errand.policy, exchange) {
             Verdict::Same(confirmation) => {
                 self.learn(&errand, Shown::HeadComparable);
                 (self.keep(&errand, confirmation), CheckResult::Same)
@@ -112,7 +113,7 @@ impl<O: Origin> Proxy<O> {
             return self.unproven(errand, check, Unproven::Filling).await;
         };
         let sha256 = sha256_of(stored).await;
-        match judge::digest_endpoint(stored, sha256, &answer, &content, &errand.policy, exchange) {
+        match judge::digest_endpoint(stored, sha256, &answer, &content, &errand.ask, &errand.policy, exchange) {
             Verdict::Same(confirmation) => {
                 self.learn(&errand, Shown::Digest);
                 (self.keep(&errand, confirmation), CheckResult::Same)

@@ -24,6 +24,7 @@ use crate::rules::policy::{Policy, Strategy};
 use crate::rules::promise::Confirmation;
 use crate::rules::question::{self, Check, Question};
 use crate::rules::stored::{Standing, StoredResponse};
+use crate::server::InterimSink;
 
 /// Content above this many bytes is hashed off the runtime's threads.
 pub(super) const HASH_INLINE_MAX: usize = 16 * 1024;
@@ -74,11 +75,11 @@ impl<B> Alone<B> {
     pub(super) fn take(&self) -> Option<Response<B>> {
         self.response.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
 
-    /// The statuses that RFC 5861 §4 counts as errors.
-    pub(super) fn is_error(&self) -> bool {
-        matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
-    }
+/// The statuses that RFC 5861 §4 counts as errors.
+pub(super) fn is_error(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 /// What an exchange is about: one request's fields and rules, and when it began.
@@ -91,6 +92,8 @@ pub(super) struct Errand {
     pub(super) stored: Option<Arc<StoredResponse>>,
     /// The fields that `Vary` is known to name, for remembering under the right key.
     pub(super) vary: Vec<crate::rules::vary::Vary>,
+    /// Where interim responses go: to the client whose fields go out.
+    pub(super) interim: InterimSink,
 }
 
 impl<O: Origin> Proxy<O> {
@@ -100,6 +103,7 @@ impl<O: Origin> Proxy<O> {
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         began: Moment,
+        interim: InterimSink,
     ) -> Answer<O::Body> {
         let store = &self.shared.store;
         let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
@@ -109,6 +113,7 @@ impl<O: Origin> Proxy<O> {
             standing: Standing { confirmed: began, epoch: store.epoch() },
             stored: lookup.found().cloned(),
             vary: lookup.vary(),
+            interim,
         };
         let (question, distrusted) = self.learned(policy, |learned| {
             learned.forget_if_old(began, self.config.cache.relearn_after);
@@ -177,6 +182,7 @@ impl<O: Origin> Proxy<O> {
         *request.method_mut() = method;
         *request.uri_mut() = http::Uri::from(errand.ask.target.clone());
         request.headers_mut().clone_from(&errand.ask.fields);
+        self.forward_interim(&errand.interim, &mut request);
         request
     }
 

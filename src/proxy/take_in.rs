@@ -11,14 +11,14 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::Proxy;
-use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX};
+use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX, is_error};
 use crate::fill::{Fill, Pump, Reader};
 use crate::metrics::EvictionCause;
 use crate::origin::{CloseDelimited, Origin, Purpose};
 use crate::rules::admit::{Framing, admit};
 use crate::rules::ask::Ask;
 use crate::rules::collapse;
-use crate::rules::decide::{excuse, shared_by_check};
+use crate::rules::decide::{excuse, excused_on_error, shared_by_check};
 use crate::rules::groups::Groups;
 use crate::rules::judge::Exchange;
 use crate::rules::key::CacheKey;
@@ -78,6 +78,15 @@ impl Filled {
         (usable && self.selected_by(ask)).then(|| self.fill.reader()).flatten()
     }
 
+    /// Removes what is for the one request that went out: the fields that `private` and `no-cache` name (RFC 9111
+    /// §5.2.2.7, §5.2.2.4).
+    pub(super) fn remove_unshared(&self, fields: &mut HeaderMap) {
+        let directives = &self.head.directives;
+        for name in directives.private.fields().iter().chain(directives.no_cache.fields()) {
+            fields.remove(name);
+        }
+    }
+
     /// The same, confirmed by a later exchange.
     pub(super) fn confirmed(&self, standing: Standing) -> Self {
         Self { standing, confirmed: true, ..self.clone() }
@@ -129,7 +138,13 @@ impl<O: Origin> Proxy<O> {
             length: body.size_hint().exact(),
             close_delimited: answer.extensions.get::<CloseDelimited>().is_some(),
         };
-        admit(&errand.ask, answer, &head, framing, &errand.policy, exchange.answered.at).map(|()| head)
+        admit(&errand.ask, answer, &head, framing, &errand.policy, exchange.answered.at)?;
+        // RFC 5861 §4: an error may be cacheable, but not at the price of what may be served in its place.
+        let kept = errand.stored.as_ref().filter(|_| is_error(answer.status)).and_then(|stored| {
+            let invalidated = self.shared.store.invalidated(&errand.ask.key, &stored.head().groups);
+            excused_on_error(&errand.ask, stored, &errand.policy, invalidated, exchange.answered)
+        });
+        if kept.is_some() { Err(SkipReason::StaleIfError) } else { Ok(head) }
     }
 
     /// Lets a response in: recorded and shared if it may be stored, for the one that asked alone if not.

@@ -141,6 +141,14 @@ impl Ask {
     pub const fn demands_validation(&self) -> bool {
         self.directives.no_cache
     }
+
+    /// Whether the request wants nothing stale: RFC 9111 §5.2.1.1: "Unless the max-stale request directive is also
+    /// present, the client does not wish to receive a stale response"; §5.2.1.3 goes further.
+    #[must_use]
+    pub const fn declines_stale(&self) -> bool {
+        let RequestDirectives { max_age, min_fresh, max_stale, .. } = &self.directives;
+        min_fresh.is_some() || (max_age.is_some() && max_stale.is_none())
+    }
 }
 
 #[cfg(test)]

@@ -254,18 +254,29 @@ impl StoredResponse {
         }
     }
 
-    /// The same content under a head that an answer updated, confirmed by the exchange of `standing`.
+    /// The same content under a head that an answer to `request` updated, confirmed by the exchange of `standing`.
+    ///
+    /// Where the update names more in `Vary`, the response is from now on the one for what this request says of it.
     #[must_use]
     pub fn freshened(
         &self,
         update: &HeaderMap,
+        request: &HeaderMap,
         policy: &Policy,
         asked: SystemTime,
         now: Now,
         standing: Standing,
     ) -> Self {
         let mut fresh = self.clone();
-        fresh.head = Arc::new(self.head.freshened(update, policy, asked, now));
+        let mut head = self.head.freshened(update, policy, asked, now);
+        // What was not confirmed is still what an invalidation of the groups that it had has touched.
+        if standing == self.standing {
+            head.groups = head.groups.and(&self.head.groups);
+        }
+        fresh.head = Arc::new(head);
+        if fresh.head.vary != self.head.vary {
+            fresh.selecting = fresh.head.vary.selecting(request);
+        }
         fresh.standing = standing;
         fresh
     }

@@ -12,6 +12,7 @@ mod errors;
 mod groups;
 mod integrity;
 mod pass;
+mod reuse;
 mod streaming;
 mod verify;
 mod whose;

@@ -84,18 +84,33 @@ fn a_304_makes_no_young_tag_old() {
     let (modified, later) = ("Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2026 01:00:00 GMT");
     let young = stored().etag("\"6955b900-3\"").with("last-modified", modified).with("date", modified).build();
     let update = head(&[("etag", "\"6955b900-3\""), ("date", later)]);
-    let fresh = young.freshened(&update, &policy(), ago(0).wall, ago(0), young.standing());
+    let fresh = young.freshened(&update, &HeaderMap::new(), &policy(), ago(0).wall, ago(0), young.standing());
     assert_eq!(fresh.head().fields["date"], later);
     assert!(!fresh.head().tag_vouches);
 }
 
 #[test]
-fn vary_that_a_304_widens_selects_nothing_that_was_not_asked() {
+fn vary_that_a_304_widens_selects_for_the_request_that_it_answered() {
     let one = stored().varying("accept", "x").build();
-    let fresh = one.freshened(&head(&[("vary", "cookie")]), &policy(), ago(0).wall, ago(0), one.standing());
-    let asking = |cookie: &str| get("/a").with("accept", "x").with("cookie", cookie).ask(&policy());
-    assert!(one.selected_by(&asking("a=1").fields));
-    assert!(!fresh.selected_by(&asking("a=1").fields), "which cookies it was made for is not known");
+    let asking = |cookie: &str| get("/a").with("accept", "x").with("cookie", cookie).ask(&policy()).fields;
+    let update = head(&[("vary", "cookie")]);
+    let fresh = one.freshened(&update, &asking("a=1"), &policy(), ago(0).wall, ago(0), one.standing());
+    assert!(one.selected_by(&asking("a=2")));
+    assert!(fresh.selected_by(&asking("a=1")));
+    assert!(!fresh.selected_by(&asking("a=2")), "whether it is for other cookies is not known");
+}
+
+#[test]
+fn only_a_confirmation_takes_a_response_out_of_a_group() {
+    let one = stored().with("cache-groups", "\"old\"").build();
+    let groups = |list: &str| Groups::of(&head(&[("cache-groups", list)]));
+    let freshened = |standing| {
+        let update = head(&[("cache-groups", "\"new\"")]);
+        one.freshened(&update, &HeaderMap::new(), &policy(), ago(0).wall, ago(0), standing).head().groups.clone()
+    };
+    assert_eq!(freshened(Standing { confirmed: ago(0).at, epoch: 2 }), groups("\"new\""), "RFC 9111 §3.2");
+    let touched = groups("\"old\", \"new\"");
+    assert_eq!(freshened(one.standing()), touched, "an invalidation of the old group may not have been obeyed yet");
 }
 
 const NAMES: &[&str] =
@@ -107,7 +122,7 @@ proptest! {
         let old = stored().etag("\"1\"").varying("accept", "x").build();
         let mut fresh = (*old).clone();
         for update in &updates {
-            fresh = fresh.freshened(update, &policy(), ago(1).wall, ago(0), old.standing());
+            fresh = fresh.freshened(update, &HeaderMap::new(), &policy(), ago(1).wall, ago(0), old.standing());
         }
         prop_assert_eq!(fresh.content(), old.content());
         prop_assert_eq!(fresh.sha256(), old.sha256());
