@@ -30,8 +30,13 @@ impl Groups {
     /// The groups that a response belongs to.
     #[must_use]
     pub fn of(head: &HeaderMap) -> Self {
-        let names = names(head, &CACHE_GROUPS);
-        if names.len() > GROUPS_MAX { Self([every()].into()) } else { Self(names.into()) }
+        Self::remembered(names(head, &CACHE_GROUPS))
+    }
+
+    /// These groups and the others.
+    #[must_use]
+    pub fn and(&self, others: &Self) -> Self {
+        Self::remembered(once_each(self.0.iter().chain(&others.0).copied().collect()))
     }
 
     /// The groups that an answer to an unsafe request invalidates: all that it names, and with them whatever belongs to
@@ -43,6 +48,11 @@ impl Groups {
             names.push(every());
         }
         Self(names.into())
+    }
+
+    fn remembered(names: Vec<u64>) -> Self {
+        let every = every();
+        if names.len() > GROUPS_MAX || names.contains(&every) { Self([every].into()) } else { Self(names.into()) }
     }
 
     /// Whether there is none.
@@ -80,7 +90,10 @@ fn names(head: &HeaderMap, field: &HeaderName) -> Vec<u64> {
         ListEntry::Item(Item { bare_item: BareItem::String(name), .. }) => Some(hash(name.as_str())),
         _ => None,
     };
-    let mut names: Vec<u64> = members.iter().map(name).collect::<Option<_>>().unwrap_or_default();
+    once_each(members.iter().map(name).collect::<Option<_>>().unwrap_or_default())
+}
+
+fn once_each(mut names: Vec<u64>) -> Vec<u64> {
     names.sort_unstable();
     names.dedup();
     names
@@ -156,6 +169,16 @@ mod tests {
         assert!(!touches(&[&doubled], "\"other\""), "each counts once");
         let weight = |list: &str| Groups::of(&head(&[("cache-groups", list)])).weight();
         assert_eq!((weight(&most), weight(&more), weight("")), (8 * GROUPS_MAX, 8, 0));
+    }
+
+    #[test]
+    fn groups_come_together() {
+        let of = |list: &str| Groups::of(&head(&[("cache-groups", list)]));
+        let every = of(&list(GROUPS_MAX + 1, 1));
+        assert_eq!(of(r#""a", "b""#).and(&of(r#""b", "c""#)), of(r#""a", "b", "c""#));
+        assert_eq!(of("").and(&of(r#""a""#)), of(r#""a""#));
+        assert_eq!(of(&list(GROUPS_MAX, 1)).and(&of(r#""a""#)), every, "more than are remembered");
+        assert_eq!(every.and(&of(r#""a""#)), every);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub enum Verdict {
 /// When an exchange was made: what a judgement needs to know of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
-    /// The moment it began and the epoch of its target then.
+    /// The moment and the invalidation epoch in which it began.
     pub standing: Standing,
     /// The wall time as it began.
     pub asked: SystemTime,

@@ -268,7 +268,12 @@ impl StoredResponse {
         standing: Standing,
     ) -> Self {
         let mut fresh = self.clone();
-        fresh.head = Arc::new(self.head.freshened(update, policy, asked, now));
+        let mut head = self.head.freshened(update, policy, asked, now);
+        // What was not confirmed is still what an invalidation of the groups that it had has touched.
+        if standing == self.standing {
+            head.groups = head.groups.and(&self.head.groups);
+        }
+        fresh.head = Arc::new(head);
         if fresh.head.vary != self.head.vary {
             fresh.selecting = fresh.head.vary.selecting(request);
         }

@@ -29,8 +29,7 @@ fn invalidation(code: u16, groups: &str) -> Answer {
 
 #[tokio::test(start_paused = true)]
 async fn what_belongs_to_a_group_that_is_invalidated_is_validated_and_what_does_not_is_not() {
-    let excuses: [(fn(&mut Policy), &str); 2] = [(when_stale, "fresh"), (lease, "lease")];
-    for (verify, excuse) in excuses {
+    for (verify, excuse) in [(when_stale as fn(&mut Policy), "fresh"), (lease, "lease")] {
         let origin = Script::new();
         origin
             .expects("GET /a", member("a", r#""x", "list""#))

@@ -100,6 +100,19 @@ fn vary_that_a_304_widens_selects_for_the_request_that_it_answered() {
     assert!(!fresh.selected_by(&asking("a=2")), "whether it is for other cookies is not known");
 }
 
+#[test]
+fn only_a_confirmation_takes_a_response_out_of_a_group() {
+    let one = stored().with("cache-groups", "\"old\"").build();
+    let groups = |list: &str| Groups::of(&head(&[("cache-groups", list)]));
+    let freshened = |standing| {
+        let update = head(&[("cache-groups", "\"new\"")]);
+        one.freshened(&update, &HeaderMap::new(), &policy(), ago(0).wall, ago(0), standing).head().groups.clone()
+    };
+    assert_eq!(freshened(Standing { confirmed: ago(0).at, epoch: 2 }), groups("\"new\""), "RFC 9111 §3.2");
+    let touched = groups("\"old\", \"new\"");
+    assert_eq!(freshened(one.standing()), touched, "an invalidation of the old group may not have been obeyed yet");
+}
+
 const NAMES: &[&str] =
     &["etag", "vary", "date", "age", "content-length", "content-encoding", "cache-control", "x-a", "expires"];
 
