@@ -166,7 +166,7 @@ fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// RFC 9110 §4.2.3: "If the port is equal to the default port for a scheme, the normal form is to omit the port
 /// subcomponent. [..] The scheme and host are case-insensitive"; §4.2.1: an empty port is the default.
-fn normal_authority(scheme: &str, authority: &[u8]) -> Vec<u8> {
+pub(super) fn normal_authority(scheme: &str, authority: &[u8]) -> Vec<u8> {
     let authority = authority.to_ascii_lowercase();
     let port = match scheme {
         "http" => &b":80"[..],

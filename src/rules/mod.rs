@@ -36,6 +36,7 @@ pub mod fields;
 pub mod forwarding;
 pub mod freshness;
 pub mod list;
+pub mod location;
 pub mod preconditions;
 pub mod recognise;
 mod stored_fields;
