@@ -2,13 +2,15 @@
 //!
 //! A request becomes an [`Ask`] (or passes), the ask a lookup, the lookup a [`Decision`]. What needs the origin goes
 //! through the [flights](crate::flight), where requests for the same thing share one exchange that began after they all
-//! arrived; what comes back is a reply. `exchange` asks the origin, `take_in` lets a new representation in, `pass`
+//! arrived; what comes back is a reply. `read_ahead` reads content that says
+//! what is asked, `exchange` asks the origin, `take_in` lets a new representation in, `pass`
 //! forwards, `reply` renders.
 
 mod checks;
 mod digest;
 mod exchange;
 mod pass;
+mod read_ahead;
 mod reply;
 mod take_in;
 mod target;
@@ -42,6 +44,7 @@ use crate::server::{Drain, Peer};
 use crate::store::Store;
 
 use self::exchange::Found;
+use self::read_ahead::{NoQuery, ReadAhead};
 use self::reply::Reply;
 use self::take_in::Fillings;
 use self::target::Target;
@@ -171,7 +174,12 @@ impl<O: Origin> Proxy<O> {
         }
         let policy = Arc::clone(policy);
         let (head, content) = request.into_parts();
-        let asked = ask::read(&head, !content.is_end_stream(), target.scheme, &target.authority, &policy, arrived);
+        let mut content = ReadAhead::nothing_of(content);
+        let asked = match self.carried(&head, &mut content, &policy).await {
+            Ok(carried) => ask::read(&head, carried, target.scheme, &target.authority, &policy, arrived),
+            Err(NoQuery::Pass(why)) => Err(why),
+            Err(NoQuery::Broken(error)) => return self.render_failed(visit, &error, Ride::default()),
+        };
         let why = match asked {
             Err(why) => why,
             Ok(mut ask) => {

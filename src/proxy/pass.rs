@@ -3,10 +3,12 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode, request};
+use http::{Request, Response, StatusCode, request};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 
+use super::read_ahead::ReadAhead;
 use super::target::{Target, origin_form};
 use super::visit::{Ride, Visit};
 use super::{Proxy, reply};
@@ -22,7 +24,7 @@ impl<O: Origin> Proxy<O> {
     pub(super) async fn pass<C>(
         &self,
         mut head: request::Parts,
-        content: C,
+        content: ReadAhead<C>,
         target: &Target,
         peer: &Peer,
         visit: Visit,
@@ -43,6 +45,7 @@ impl<O: Origin> Proxy<O> {
             outgoing.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             outgoing.insert(header::UPGRADE, protocol);
         }
+        let safe = head.method.is_safe() || content.is_query();
         let body = if content.is_end_stream() { RequestBody::Empty } else { RequestBody::Stream(stream(content)) };
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
@@ -57,7 +60,9 @@ impl<O: Origin> Proxy<O> {
             Ok(response) => response,
             Err(error) => return self.render_failed(visit, &error, Ride::default()),
         };
-        self.invalidate(&head, target, response.status());
+        if !safe {
+            self.invalidate(&head, target, response.status());
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.tunnel(visit, upgrade, response);
         }
@@ -72,8 +77,7 @@ impl<O: Origin> Proxy<O> {
     /// RFC 9111 §4.4: an unsafe request that succeeded invalidates what is stored for its target URI, and what is
     /// being fetched for it. This happens before its response goes out.
     fn invalidate(&self, head: &request::Parts, target: &Target, status: StatusCode) {
-        let safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
-        if safe || !(status.is_success() || status.is_redirection()) {
+        if !(status.is_success() || status.is_redirection()) {
             return;
         }
         if let Some(path_and_query) = head.uri.path_and_query() {
