@@ -51,7 +51,7 @@ pub fn admit(
         // RFC 9112 §8: an incomplete response cannot be told from a complete one.
         (framing.close_delimited && !policy.close_delimited, SkipReason::CloseDelimited),
         (framing.length.is_some_and(|length| length > policy.object_max), SkipReason::TooLarge),
-        (never_usable(head, policy, now), SkipReason::NeverUsable),
+        (never_usable(ask, head, policy, now), SkipReason::NeverUsable),
     ];
     match refused.into_iter().find(|(applies, _)| *applies) {
         Some((_, reason)) => Err(reason),
@@ -86,11 +86,14 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// Under `when-stale` a response that is not fresh now and has no validator could never be used.
-fn never_usable(head: &StoredHead, policy: &Policy, now: Moment) -> bool {
-    policy.verify == Verify::WhenStale
-        && head.tag.is_none()
-        && head.last_modified.is_none()
-        && head.lifetime().duration() <= head.age(now)
+///
+/// To a POST no condition can be put, and RFC 9110 §9.3.3 asks for more than a guess: its responses "are only cacheable
+/// when they include explicit freshness information".
+fn never_usable(ask: &Ask, head: &StoredHead, policy: &Policy, now: Moment) -> bool {
+    let validator = ask.is_conditional() && (head.tag.is_some() || head.last_modified.is_some());
+    let lifetime = head.lifetime();
+    let fresh = lifetime.duration() > head.age(now) && (lifetime.is_explicit() || ask.is_conditional());
+    policy.verify == Verify::WhenStale && !validator && !fresh
 }
 
 impl SkipReason {
