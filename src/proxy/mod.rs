@@ -10,6 +10,7 @@ mod checks;
 mod digest;
 mod exchange;
 mod pass;
+mod posted;
 mod read_ahead;
 mod reply;
 mod take_in;

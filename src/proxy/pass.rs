@@ -1,6 +1,8 @@
 //! Passing: a request that is none of a cache's business goes through unchanged, but for what RFC 9110 asks of an
 //! intermediary, and so does its response.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode, request};
@@ -22,7 +24,7 @@ use crate::server::Peer;
 impl<O: Origin> Proxy<O> {
     /// Forwards a request and its response.
     pub(super) async fn pass<C>(
-        &self,
+        self: &Arc<Self>,
         mut head: request::Parts,
         content: ReadAhead<C>,
         target: &Target,
@@ -38,6 +40,7 @@ impl<O: Origin> Proxy<O> {
             .then(|| head.extensions.remove::<hyper::upgrade::OnUpgrade>())
             .flatten();
         let protocol = head.headers.get(header::UPGRADE).cloned();
+        let mut posted = self.posted(&head, &content, target, peer);
         fields::remove_hop_by_hop(&mut head.headers);
         let mut outgoing = std::mem::take(&mut head.headers);
         self.prepare(&mut outgoing, &head, target, peer);
@@ -61,17 +64,22 @@ impl<O: Origin> Proxy<O> {
             Err(error) => return self.render_failed(visit, &error, Ride::default()),
         };
         if !safe {
+            posted = posted.filter(|posted| self.is_latest(posted));
             self.invalidate(&head, target, response.status());
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.tunnel(visit, upgrade, response);
         }
         fields::remove_hop_by_hop(response.headers_mut());
-        let outcome = Outcome { fwd_status: Some(response.status()), ..Outcome::new(Kind::Pass, why.as_str()) };
         let (mut parts, body) = response.into_parts();
+        let (content, stored) = match self.record(posted, target, &parts, body) {
+            Ok(reader) => (Content::Filling(reader), true),
+            Err(body) => (Content::Passing(body, Purpose::Pass), false),
+        };
+        let outcome = Outcome { fwd_status: Some(parts.status), stored, ..Outcome::new(Kind::Pass, why.as_str()) };
         let settled = visit.settle(outcome, parts.status, Ride::default());
         reply::sign(&mut parts, settled.outcome(), &self.via);
-        Response::from_parts(parts, Body::new(Content::Passing(body, Purpose::Pass), settled))
+        Response::from_parts(parts, Body::new(content, settled))
     }
 
     /// RFC 9111 §4.4: an unsafe request that succeeded invalidates what is stored for its target URI, and what is

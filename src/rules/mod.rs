@@ -6,7 +6,8 @@
 //! In reading order: what a route says ([`policy`]) and what ends can be named ([`outcome`]); a request is read
 //! ([`ask`], [`query`]) and named ([`key`], [`vary`]), what is stored for it looked up ([`lookup`], [`stored`]), and something
 //! decided ([`decide`]). A question is chosen ([`question`], by what was learned: [`learn`]), its answer judged
-//! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`]). The rest are leaves.
+//! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`],
+//! [`posted`]). The rest are leaves.
 
 pub mod moment;
 pub mod outcome;
@@ -29,6 +30,7 @@ pub mod judge;
 pub mod promise;
 
 pub mod admit;
+pub mod posted;
 
 pub mod clock_tag;
 pub mod digest;

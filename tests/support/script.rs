@@ -218,6 +218,12 @@ impl Answer {
         self
     }
 
+    /// With this status.
+    pub fn with_status(mut self, code: u16) -> Self {
+        self.status = StatusCode::from_u16(code).unwrap();
+        self
+    }
+
     /// With this `ETag`.
     pub fn etag(self, tag: &str) -> Self {
         self.with("etag", tag)
