@@ -76,10 +76,7 @@ impl<O: Origin> Proxy<O> {
         let standing = Standing { confirmed: asked.at, epoch: self.shared.store.epoch(&ask.key) };
         let exchange = Exchange { standing, asked: asked.wall, answered: self.clock.now() };
         let errand = Errand { ask, policy, standing, stored: None, vary: Vec::new() };
-        let head = match self.admits(&errand, answer, &body, exchange) {
-            Ok(head) => head,
-            Err(_) => return Err(body),
-        };
+        let Ok(head) = self.admits(&errand, answer, &body, exchange) else { return Err(body) };
         let Errand { ask, policy, .. } = &errand;
         if !answers_gets(target.scheme, &target.authority, &ask.target, answer, &head, policy) {
             return Err(body);

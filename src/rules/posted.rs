@@ -35,7 +35,7 @@ pub fn answers_gets(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::testing::{OriginAnswer, answer, policy, policy_with, secs, verify};
+    use crate::rules::testing::{OriginAnswer, answer, policy_with, secs, verify};
 
     #[test]
     fn which_responses_to_posts_answer_gets() {

@@ -15,6 +15,9 @@ use crate::script::{Answer, Script, ok, status};
 const TEXT: (&str, &str) = ("content-type", "text/plain");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
+type Fields = &'static [(&'static str, &'static str)];
+type Adjust = fn(&mut Policy);
+
 fn when_stale(policy: &mut Policy) {
     policy.verify = Verify::WhenStale;
 }
@@ -100,10 +103,10 @@ async fn a_fresh_query_is_served_unasked_and_a_stale_one_validated() {
 
 #[tokio::test(start_paused = true)]
 async fn queries_are_kept_apart_by_content_and_type_and_from_gets() {
-    for adjust in [when_stale as fn(&mut Policy), |_| {}] {
+    for adjust in [when_stale as Adjust, |_| {}] {
         let origin = Script::new();
         let house = House::with(origin.clone(), adjust);
-        let requests: [(&str, &[(&str, &str)], &str); 7] = [
+        let requests: [(&str, Fields, &str); 7] = [
             ("QUERY", &[TEXT], "x"),
             ("QUERY", &[TEXT], "y"),
             ("QUERY", &[JSON], "x"),
@@ -128,7 +131,7 @@ async fn queries_are_kept_apart_by_content_and_type_and_from_gets() {
 #[tokio::test(start_paused = true)]
 async fn equal_queries_share_an_exchange_and_different_ones_do_not() {
     // Under when-stale any exchange that runs will do; under every-hit who came later asks together, after it.
-    for (adjust, checks) in [(when_stale as fn(&mut Policy), 0), (|_| {}, 1)] {
+    for (adjust, checks) in [(when_stale as Adjust, 0), (|_| {}, 1)] {
         let origin = Script::new();
         let mut gate = origin.holds("QUERY /a", fresh("one").etag("\"1\""));
         let house = House::with(origin.clone(), adjust);
@@ -389,7 +392,7 @@ async fn a_post_that_says_what_a_get_would_get_answers_gets_and_heads() {
 
 #[tokio::test(start_paused = true)]
 async fn a_post_is_not_stored_unless_everything_says_that_it_answers_gets() {
-    let rows: [(&str, fn(&mut Policy), Answer); 6] = [
+    let rows: [(&str, Adjust, Answer); 6] = [
         ("no Content-Location", when_stale, fresh("x")),
         ("another target", when_stale, fresh("x").with("content-location", "/b")),
         ("no explicit freshness", when_stale, ok("x").etag("\"1\"").with("content-location", "/a")),
