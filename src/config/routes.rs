@@ -123,6 +123,7 @@ fn policy(rules: &Rules, name: &str, index: usize, at: &str, memory: u64, findin
         set_cookie: rules.set_cookie == Keep::Store,
         close_delimited: rules.close_delimited == Keep::Store,
         heuristic_max: rules.heuristic.then_some(rules.heuristic_max.0.0),
+        select_language: rules.select_language,
         targeted: rules.targeted.iter().map(|name| name.0.0.clone()).collect(),
         targeted_forwarded: rules.targeted_fields == Forward::Pass,
         digest_endpoint: rules.digest_endpoint.as_ref().map(|endpoint| endpoint.0.clone()),

@@ -229,6 +229,14 @@ pub(super) struct Rules {
     /// The longest that `heuristic` takes a response for fresh.
     #[schemars(extend("default" = "24h"))]
     pub(super) heuristic_max: Text<Positive>,
+    /// Whether a fresh response in the one language that a request prefers to all others is served, whatever else its
+    /// `Accept-Language` says.
+    ///
+    /// Of what is stored under `Vary: Accept-Language`, that is a response whose `Content-Language` is exactly the
+    /// language of the highest weight. It is true for an origin that chooses by the weights alone (RFC 9110, section
+    /// 12.5.4), and goes beyond RFC 9111, section 4.1. It means something under `verify = "when-stale"` alone.
+    #[schemars(extend("default" = false))]
+    pub(super) select_language: bool,
     /// Response fields that speak to truehit in place of `Cache-Control` and `Expires`, most important first.
     ///
     /// Targeted cache control (RFC 9213): the first field of the list that is present and a valid structured field

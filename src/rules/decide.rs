@@ -30,7 +30,8 @@ pub enum Decision {
 /// Decides. `epoch` is the present invalidation epoch of the request's target.
 #[must_use]
 pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, epoch: u64, now: Now) -> Decision {
-    if let Some(stored) = lookup.found()
+    let preferred = || lookup.by_language(&ask.fields).filter(|_| policy.selects_by_language());
+    if let Some(stored) = lookup.found().or_else(preferred)
         && let Some(excused) = excused(ask, stored, policy, epoch, now)
     {
         return Decision::Serve(excused);
@@ -198,6 +199,22 @@ mod tests {
         check("fresh for min-fresh (§5.2.1.3)", control("min-fresh=5"), ten().aged(4), "serve: fresh");
         check("not for long enough", control("min-fresh=5"), ten().aged(6), "check");
         check("max-stale is not used (§5.2.1.2)", control("max-stale"), ten().aged(10), "check");
+    }
+
+    #[test]
+    fn where_a_route_selects_by_language() {
+        let check = |sentence: &str, select_language: bool, verify: Verify, variant: Stored, expected: &str| {
+            let policy = policy_with(|policy| (policy.select_language, policy.verify) = (select_language, verify));
+            let request = get("/a").with("accept-language", "fr;q=0.5, de");
+            assert_eq!(decided(&request, &[variant], &policy), expected, "{sentence}");
+        };
+        let de = || stored().varying("accept-language", "en, de").with("content-language", "de");
+        let fresh = || de().with("cache-control", "max-age=10");
+        check("the language that is preferred is served", true, Verify::WhenStale, fresh(), "serve: fresh");
+        check("not by default (RFC 9111 §4.1)", false, Verify::WhenStale, fresh(), "check");
+        check("not where it is stale", true, Verify::WhenStale, fresh().aged(10), "check");
+        check("not within a lease", true, Verify::Lease(secs(10)), fresh(), "check");
+        check("never where each hit is checked", true, Verify::EveryHit, fresh(), "check");
     }
 
     #[test]

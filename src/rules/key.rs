@@ -150,7 +150,7 @@ fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
 }
 
 /// The first part of `bytes`, and what follows it.
-fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut length = 0;
     let mut rest = bytes;
     for shift in (0..usize::BITS).step_by(7) {

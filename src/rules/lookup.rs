@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 
 use super::stored::StoredResponse;
 use super::vary::Vary;
+use super::{list, preference};
 
 /// The stored responses of one cache key, newest last.
 ///
@@ -47,6 +48,32 @@ impl Lookup {
             Self::Found(found, _) => Some(found),
             Self::Absent | Self::VaryMismatch(_) => None,
         }
+    }
+
+    /// The stored response in the one language that the request prefers to all others, where nothing but
+    /// `Accept-Language` speaks against it: the newest whose `Content-Language` is exactly that language.
+    ///
+    /// RFC 9111 §4.1 lets "a known mechanism for ranking preference (e.g., qvalues [..])" choose among responses that
+    /// match. This goes further: it takes the origin to choose by that mechanism too. That a response in the language is
+    /// stored shows that the origin has one, and then it is what a ranking of languages gives this request, whatever
+    /// else there is. It is false where the origin looks at anything else in the field: at order, at other languages in
+    /// it, at the length of the list. So it is for routes that say so, and a response that was found by it is served
+    /// while it is fresh, and otherwise one of several that the origin may pick by their tags.
+    ///
+    /// A range is not held against a longer or shorter tag (RFC 4647 §3): the origin may have what it names exactly.
+    #[must_use]
+    pub fn by_language(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
+        let Self::VaryMismatch(resource) = self else { return None };
+        let lines = request.get_all(header::ACCEPT_LANGUAGE).iter().map(HeaderValue::as_bytes);
+        let best = preference::best_language(lines)?;
+        let speaks = |variant: &&Arc<StoredResponse>| {
+            let mut languages = variant.head().fields.get_all(header::CONTENT_LANGUAGE).iter();
+            // More than one language is for readers of each (RFC 9110 §8.5), or a value with a comma.
+            languages.next().is_some_and(|language| list::trim(language.as_bytes()).eq_ignore_ascii_case(&best))
+                && languages.next().is_none()
+                && variant.selected_by_all_but(&header::ACCEPT_LANGUAGE, request)
+        };
+        resource.variants.iter().filter(speaks).max_by_key(|variant| variant.standing().confirmed)
     }
 
     /// Every stored response of the key, newest first.
@@ -120,7 +147,7 @@ impl Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::testing::{Stored, get, lookup, policy, stored};
+    use crate::rules::testing::{Req, Stored, get, lookup, policy, stored};
 
     /// The body that a request with `Accept-Language: language` finds, or what it finds instead.
     fn found(variants: &[Stored], language: &str) -> String {
@@ -145,6 +172,32 @@ mod tests {
         check("nothing selects an asterisk", &[stored().etag("\"1\"").with("vary", "*")], "mismatch of 1");
         check("without Vary, anything", &[stored().etag("\"1\"")], "\"1\"");
         check("of several the newest", &[stored().etag("\"1\"").aged(9), stored().etag("\"2\"")], "\"2\"");
+    }
+
+    #[test]
+    fn what_is_in_the_language_that_a_request_prefers() {
+        let check = |sentence: &str, variant: Stored, request: Req, expected: bool| {
+            let ask = request.ask(&policy());
+            let lookup = lookup(&[stored().varying("accept-language", "x"), variant], &ask);
+            assert_eq!(lookup.by_language(&ask.fields).is_some(), expected, "{sentence}");
+        };
+        let prefers = |value: &str| get("/a").with("accept-language", value);
+        let de = || stored().varying("accept-language", "en, de").with("content-language", "de");
+        check("the best by weight (RFC 9110 §12.4.2)", de(), prefers("fr;q=0.5, de;q=1.0"), true);
+        check("without case", de(), prefers("DE, *;q=0.5"), true);
+        check("not one of two that are equal", de(), prefers("fr, de"), false);
+        check("not the second best", de(), prefers("fr, de;q=0.5"), false);
+        check("not for a longer range, which the origin may have", de(), prefers("de-CH"), false);
+        let swiss = stored().varying("accept-language", "x-y").with("content-language", "de-CH");
+        check("nor for a shorter", swiss, prefers("de"), false);
+        check("not for no preference", de(), get("/a"), false);
+        check("not what is in two languages", de().with("content-language", "fr"), prefers("de"), false);
+        let listed = stored().varying("accept-language", "en, de").with("content-language", "de, fr");
+        check("not even in one line", listed, prefers("de"), false);
+        let other = de().with("vary", "x-a");
+        check("not what another field speaks against", other, prefers("de").with("x-a", "1"), false);
+        let unsaid = stored().with("vary", "x-a").with("content-language", "de");
+        check("not what never varied by language", unsaid, prefers("de").with("x-a", "1"), false);
     }
 
     #[test]

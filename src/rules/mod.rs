@@ -37,6 +37,7 @@ pub mod forwarding;
 pub mod freshness;
 pub mod list;
 pub mod preconditions;
+pub mod preference;
 pub mod recognise;
 mod stored_fields;
 mod tag_list;

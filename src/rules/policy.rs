@@ -152,6 +152,8 @@ pub struct Policy {
     pub close_delimited: bool,
     /// The longest heuristic freshness lifetime (RFC 9111 §4.2.2), or `None` where none is guessed (`heuristic`).
     pub heuristic_max: Option<Duration>,
+    /// Whether a response is found by the language that a request prefers (`select_language`, under `when-stale`).
+    pub select_language: bool,
     /// Response fields that speak to this cache in place of `Cache-Control`, the first that is present and valid
     /// (RFC 9213 §2.2, `targeted`).
     pub targeted: Arc<[HeaderName]>,
@@ -163,4 +165,12 @@ pub struct Policy {
     pub object_max: u64,
     /// How requests share exchanges.
     pub collapse: Collapse,
+}
+
+impl Policy {
+    /// Whether a response is found by its language alone: only where a fresh response is served unasked.
+    #[must_use]
+    pub fn selects_by_language(&self) -> bool {
+        self.select_language && self.verify == Verify::WhenStale
+    }
 }

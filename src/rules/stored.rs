@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::digest::{self, Sha256};
@@ -314,6 +315,12 @@ impl StoredResponse {
     #[must_use]
     pub fn selected_by(&self, request: &HeaderMap) -> bool {
         self.head.vary.selects(request, &self.selecting)
+    }
+
+    /// Whether they are, but for those of `except`.
+    #[must_use]
+    pub fn selected_by_all_but(&self, except: &HeaderName, request: &HeaderMap) -> bool {
+        self.head.vary.selects_but_for(except, request, &self.selecting)
     }
 
     /// Whether both were stored for the same selecting fields.

@@ -109,6 +109,7 @@ pub(crate) fn policy() -> Policy {
         set_cookie: false,
         close_delimited: false,
         heuristic_max: None,
+        select_language: false,
         targeted: Arc::from([HeaderName::from_static("truehit-cache-control")]),
         targeted_forwarded: true,
         digest_endpoint: None,
