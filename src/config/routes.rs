@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::resolve::Findings;
 use super::settings::{self, Check, CheckError, Credential, Forward, Keep, Proof, Rules, Settings};
-use super::{Matcher, Route, size};
+use super::{Matcher, Route, key_rules, size};
 use crate::rules::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Strategy, Trust, Verify};
 
 /// The name of the last route, which takes what no other does.
@@ -118,6 +118,7 @@ fn policy(rules: &Rules, name: &str, index: usize, at: &str, memory: u64, findin
             weak_etag: rules.trust.contains(&Proof::WeakEtag),
             last_modified: rules.trust.contains(&Proof::LastModified),
         },
+        key: key_rules::resolve(rules, cookies, at, findings).into(),
         authorization: credentials(authorization),
         cookies: credentials(cookies),
         set_cookie: rules.set_cookie == Keep::Store,

@@ -15,9 +15,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::OriginPlace;
+use super::key_rules::{CookieName, Parameters, QueryOrder};
 use super::number::{Count, Share};
 use super::text::Text;
 use super::values::{Authority, FieldName, Filter, Host, Name, PathGlob, Positive, ServerName, Size, SizeOrAuto};
+use crate::rules::key_rule::PathPattern;
 use crate::rules::policy::{DigestEndpoint, Verify};
 
 /// The configuration of truehit.
@@ -212,6 +214,38 @@ pub(super) struct Rules {
     /// What `Cookie` means for sharing; left out, `key`, and `pass` under `verify = "when-stale"`.
     #[schemars(with = "Credential", example = &"key")]
     pub(super) cookies: Option<Credential>,
+    /// In which order the parameters of a query are in the cache key.
+    ///
+    /// `sorted` is for an origin to which the order of parameters with different names means nothing. A query in which
+    /// it is not certain which names are the same (they have escapes, or there is a `;`) is taken exactly.
+    #[schemars(extend("default" = "exact"))]
+    pub(super) key_query: QueryOrder,
+    /// The parameters of a query that are in the cache key: names, or their beginnings with a `*`.
+    ///
+    /// The others still go to the origin, so no response may depend on them. A parameter stays in the key where an
+    /// origin could take it for an allowed one: its name in another case, with escapes or a dot, or with a `;` near it.
+    #[schemars(extend("default" = ["*"], "examples" = [["id", "page"]]))]
+    pub(super) key_query_allow: Vec<Text<Parameters>>,
+    /// The parameters of a query that are not in the cache key: names, or their beginnings with a `*`.
+    ///
+    /// They still go to the origin, so no response may depend on them. Names are compared as they are sent. `@tracking`
+    /// stands for these: `utm_*`, `gclid`, `gclsrc`, `dclid`, `gbraid`, `wbraid`, `gad_source`, `gad_campaignid`,
+    /// `srsltid`, `_ga`, `_gl`, `fbclid`, `igsh`, `igshid`, `msclkid`, `yclid`, `ysclid`, `_openstat`, `ttclid`,
+    /// `twclid`, `li_fat_id`, `epik`, `rdt_cid`, `ScCid`, `s_kwcid`, `mc_cid`, `mc_eid`, `mkt_tok`, `_hsenc`, `_hsmi`,
+    /// `__hssc`, `__hstc`, `__hsfp`, `hsCtaTracking`, `_kx`, `vero_id`, `oly_anon_id`, `oly_enc_id` and `wickedid`.
+    #[schemars(extend("default" = [], "examples" = [["@tracking", "session_*"]]))]
+    pub(super) key_query_drop: Vec<Text<Parameters>>,
+    /// Request fields that are in the cache key.
+    #[schemars(extend("default" = [], "examples" = [["X-Tenant"]]))]
+    pub(super) key_headers: Vec<Text<FieldName>>,
+    /// Cookies that are in the cache key, where not all are: with `cookies = "rfc"` or `"checked"`.
+    #[schemars(extend("default" = [], "examples" = [["session"]]))]
+    pub(super) key_cookies: Vec<Text<CookieName>>,
+    /// Names for segments of the path, which become parts of the cache key beside the path itself.
+    ///
+    /// They take nothing out of the key: they are labels of what is stored.
+    #[schemars(with = "Text<PathPattern>", example = "/users/{id}/**")]
+    pub(super) key_path: Option<Text<PathPattern>>,
     /// What becomes of a response with `Set-Cookie`.
     #[schemars(extend("default" = "pass"))]
     pub(super) set_cookie: Keep,

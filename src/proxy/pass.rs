@@ -13,7 +13,6 @@ use super::{Proxy, reply};
 use crate::body::{Body, Content};
 use crate::origin::{BoxError, Origin, Purpose, RequestBody};
 use crate::rules::fields;
-use crate::rules::key::CacheKey;
 use crate::rules::outcome::{Kind, Outcome, PassReason};
 use crate::server::Peer;
 
@@ -77,8 +76,7 @@ impl<O: Origin> Proxy<O> {
             return;
         }
         if let Some(path_and_query) = head.uri.path_and_query() {
-            let key = CacheKey::new(target.scheme, &target.authority, path_and_query.as_str(), &[]);
-            self.shared.store.invalidate(&key);
+            self.invalidate_target(target, path_and_query);
         }
     }
 

@@ -81,7 +81,9 @@ pub fn read(
     let Some(target) = request.uri.path_and_query().filter(|target| target.as_str().len() <= TARGET_MAX) else {
         return Err(PassReason::Target);
     };
-    let mut extra: Vec<(u8, &[u8])> = Vec::new();
+    let fields = outgoing(own);
+    let parts = policy.key.parts(target.path(), &fields);
+    let mut extra: Vec<(u8, &[u8])> = parts.iter().map(|(tag, part)| (*tag, &**part)).collect();
     let mut authorized = false;
     for (name, how, part, refusal) in [
         (header::AUTHORIZATION, policy.authorization, 1, PassReason::Authorization),
@@ -99,14 +101,14 @@ pub fn read(
     }
     Ok(Ask {
         head_only,
-        key: CacheKey::new(scheme, authority, target.as_str(), &extra),
+        key: CacheKey::new(scheme, authority, &policy.key.target(target), &extra),
         arrived,
         directives,
         preconditions,
         wants_digest: digest::wants_repr_digest(own),
         authorized,
         target: target.clone(),
-        fields: outgoing(own),
+        fields,
     })
 }
 
@@ -145,6 +147,7 @@ impl Ask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::key_rule::{Glob, Keep, KeyRule, QueryRule};
     use crate::rules::policy::Verify;
     use crate::rules::testing::{Req, get, method, policy, policy_with, verify};
 
@@ -204,6 +207,27 @@ mod tests {
         check("whatever their cookies", Credentials::Checked, "cookie", (true, false));
         check("under rfc §3.5 will decide", Credentials::Rfc, "authorization", (true, true));
         check("and a cookie means nothing", Credentials::Rfc, "cookie", (true, false));
+    }
+
+    #[test]
+    fn what_a_route_makes_of_the_key() {
+        let rule = KeyRule {
+            query: QueryRule { keep: Keep::Without([Glob::parse("utm_*").unwrap()].into()), sorted: false },
+            headers: [header::HeaderName::from_static("x-tenant")].into(),
+            ..KeyRule::default()
+        };
+        let policy = policy_with(|policy| policy.key = rule.into());
+        let plain = get("/a?x=1").ask(&policy);
+        let tracked = get("/a?x=1&utm_source=y").ask(&policy);
+        assert_eq!(tracked.key, plain.key);
+        assert_eq!(tracked.target, "/a?x=1&utm_source=y", "the origin gets what the client sent");
+        assert_ne!(get("/a?x=1").with("x-tenant", "1").ask(&policy).key, plain.key);
+        let hidden = get("/a?x=1").with("x-tenant", "1").with("connection", "x-tenant");
+        assert_eq!(
+            hidden.ask(&policy).key,
+            plain.key,
+            "what the origin does not see is not believed (RFC 9110 §7.6.1)"
+        );
     }
 
     #[test]

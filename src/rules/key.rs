@@ -1,7 +1,8 @@
 //! `CacheKey`: what a stored response is found by; `ExchangeKey`: which requests may share an exchange.
 //!
-//! Both are bytes made of parts that each carry their length, so no two different inputs make the same key. Target and
-//! query are taken byte for byte: nothing is decoded, dropped or reordered.
+//! Both are bytes made of parts that each carry their length, so no two different inputs make the same key. Path and
+//! query are taken byte for byte, as the route's [`KeyRule`](super::key_rule::KeyRule) hands them over: unless a route
+//! says otherwise, nothing is dropped or reordered, and nothing is ever decoded.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -18,6 +19,12 @@ impl CacheKey {
     pub const AUTHORIZATION: u8 = 1;
     /// The tag of the part that holds the request's `Cookie`, on a route that keys by it.
     pub const COOKIE: u8 = 2;
+    /// The tag of a part that holds a field by name (`key_headers`).
+    pub const FIELD: u8 = 8;
+    /// The tag of a part that holds a cookie by name (`key_cookies`).
+    pub const CRUMB: u8 = 9;
+    /// The tag of a part that holds a named segment of the path (`key_path`).
+    pub const SEGMENT: u8 = 10;
 
     /// The key for a target URI, with the `extra` parts that a route adds, each under a tag.
     ///

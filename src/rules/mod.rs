@@ -4,7 +4,7 @@
 //! cache's decisions is in this folder, and can be enumerated in tables.
 //!
 //! In reading order: what a route says ([`policy`]) and what ends can be named ([`outcome`]); a request is read
-//! ([`ask`]) and named ([`key`], [`vary`]), what is stored for it looked up ([`lookup`], [`stored`]), and something
+//! ([`ask`]) and named ([`key`], [`key_rule`], [`vary`]), what is stored for it looked up ([`lookup`], [`stored`]), and something
 //! decided ([`decide`]). A question is chosen ([`question`], by what was learned: [`learn`]), its answer judged
 //! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`]). The rest are leaves.
 
@@ -14,6 +14,7 @@ pub mod policy;
 
 pub mod ask;
 pub mod key;
+pub mod key_rule;
 pub mod vary;
 
 pub mod lookup;

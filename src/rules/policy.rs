@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use http::header::HeaderName;
 
+use super::key_rule::KeyRule;
+
 /// When a stored response must be checked before it may be served (`verify`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
@@ -142,6 +144,8 @@ pub struct Policy {
     pub on_check_error: OnCheckError,
     /// What else counts as proof.
     pub trust: Trust,
+    /// What of a request is in its key.
+    pub key: Arc<KeyRule>,
     /// What `Authorization` means for sharing.
     pub authorization: Credentials,
     /// What `Cookie` means for sharing.

@@ -228,7 +228,8 @@ mod tests {
         #[test]
         fn the_canonical_form_is_its_own(value in any_preferences()) {
             if let Some(once) = of(Preferences::Tokens, &value) {
-                prop_assert_eq!(of(Preferences::Tokens, &once), Some(once.clone()));
+                let again = of(Preferences::Tokens, &once);
+                prop_assert_eq!(again, Some(once));
             }
         }
 
@@ -244,7 +245,7 @@ mod tests {
             for of in [Preferences::Media, Preferences::Tokens] {
                 let once = canonical(of, std::iter::once(value.as_bytes()));
                 if let Some(once) = once {
-                    prop_assert_eq!(canonical(of, std::iter::once(&once[..])), Some(once.clone()));
+                    prop_assert_eq!(canonical(of, std::iter::once(&once[..])), Some(once));
                 }
             }
         }

@@ -104,6 +104,7 @@ pub(crate) fn policy() -> Policy {
         check: CheckHow::Auto,
         on_check_error: OnCheckError::Fail,
         trust: Trust::default(),
+        key: Arc::default(),
         authorization: Credentials::Key,
         cookies: Credentials::Key,
         set_cookie: false,

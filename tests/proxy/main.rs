@@ -9,6 +9,7 @@ mod script;
 mod check;
 mod collapse;
 mod errors;
+mod keys;
 mod pass;
 mod streaming;
 mod verify;
