@@ -4,7 +4,8 @@
 //! so nothing here expires. What an unsafe request invalidated is told by epochs: each target has a counter (striped:
 //! two targets may share one), a response remembers its value as its exchange began, and a different value means "must
 //! be validated" (RFC 9111 §4.4). That reaches every variant and every user's copy at once, needs no index, and covers
-//! fills that were running.
+//! fills that were running. A second counter per path does the same for all of its queries, where a response may answer
+//! for others than its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +16,7 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 
 use crate::rules::key::{CacheKey, ExchangeKey};
-use crate::rules::lookup::Resource;
+use crate::rules::lookup::{Alike, Resource};
 use crate::rules::moment::Moment;
 use crate::rules::stored::StoredResponse;
 
@@ -80,6 +81,18 @@ impl Store {
         });
     }
 
+    /// Remembers under `path` that what is stored under `alike` may answer for other queries. It is bounded, and only a
+    /// hint: who follows it looks at what is stored there.
+    pub fn remember_alike(&self, path: &CacheKey, alike: Alike) {
+        if self.resources.get(path).is_some_and(|resource| resource.alike().any(|known| *known == alike)) {
+            return;
+        }
+        self.resources.entry_by_ref(path).and_upsert_with(|present| {
+            let present = present.map(moka::Entry::into_value).unwrap_or_default();
+            Arc::new(present.with_alike(alike))
+        });
+    }
+
     /// Drops `response` of `key`, if it is still there.
     pub fn remove(&self, key: &CacheKey, response: &Arc<StoredResponse>) {
         self.resources.entry_by_ref(key).and_compute_with(|present| match present {
@@ -91,22 +104,29 @@ impl Store {
         });
     }
 
-    /// The invalidation epoch of the key's target.
+    /// The invalidation epoch of the key's target: how often it was invalidated, and how often all of its path, beside
+    /// each other, so that two targets of a path have the same epoch only if the path was not invalidated in between.
     #[must_use]
     pub fn epoch(&self, key: &CacheKey) -> u64 {
-        self.stripe(key).load(Ordering::Acquire)
+        let count = |hash| self.stripe(hash).load(Ordering::Acquire);
+        count(key.target_hash()) << 32 | count(key.path_hash()) & u64::from(u32::MAX)
     }
 
     /// Everything stored for the key's target, and everything being fetched for it, must be validated from now on.
     pub fn invalidate(&self, key: &CacheKey) {
-        self.stripe(key).fetch_add(1, Ordering::AcqRel);
+        self.stripe(key.target_hash()).fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The same for every target of the key's path, whatever its query.
+    pub fn invalidate_path(&self, key: &CacheKey) {
+        self.stripe(key.path_hash()).fetch_add(1, Ordering::AcqRel);
     }
 
     #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
-    fn stripe(&self, key: &CacheKey) -> &AtomicU64 {
+    fn stripe(&self, hash: u64) -> &AtomicU64 {
         // The remainder makes it fit.
         #[expect(clippy::cast_possible_truncation, reason = "a stripe is chosen by the low bits")]
-        let index = key.target_hash() as usize % self.epochs.len();
+        let index = hash as usize % self.epochs.len();
         &self.epochs[index]
     }
 

@@ -119,6 +119,7 @@ fn policy(rules: &Rules, name: &str, index: usize, at: &str, memory: u64, findin
             last_modified: rules.trust.contains(&Proof::LastModified),
         },
         key: key_rules::resolve(rules, cookies, at, findings).into(),
+        no_vary_search: rules.no_vary_search,
         authorization: credentials(authorization),
         cookies: credentials(cookies),
         set_cookie: rules.set_cookie == Keep::Store,

@@ -246,6 +246,14 @@ pub(super) struct Rules {
     /// They take nothing out of the key: they are labels of what is stored.
     #[schemars(with = "Text<PathPattern>", example = "/users/{id}/**")]
     pub(super) key_path: Option<Text<PathPattern>>,
+    /// Whether a response may say by `No-Vary-Search` for which other queries it answers.
+    ///
+    /// As draft-ietf-httpbis-no-vary-search has it: `params=("utm_source")` names parameters that do not count,
+    /// `params, except=("id")` the only ones that do, and `key-order` says that their order does not. A request whose own
+    /// target is not stored is then answered by what is stored for an equivalent one, and checked, where a check is due,
+    /// with its own target. At most 16 targets of a path are looked at.
+    #[schemars(extend("default" = false))]
+    pub(super) no_vary_search: bool,
     /// What becomes of a response with `Set-Cookie`.
     #[schemars(extend("default" = "pass"))]
     pub(super) set_cookie: Keep,

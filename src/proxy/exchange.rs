@@ -16,7 +16,6 @@ use crate::rules::decide::shared_by_check;
 use crate::rules::digest::Sha256;
 use crate::rules::judge::Exchange;
 use crate::rules::learn::Shown;
-use crate::rules::lookup::Lookup;
 use crate::rules::moment::Moment;
 use crate::rules::outcome::{FetchReason, SkipReason};
 use crate::rules::policy::{Policy, Strategy};
@@ -86,6 +85,8 @@ pub(super) struct Errand {
     pub(super) ask: Arc<Ask>,
     pub(super) policy: Arc<Policy>,
     pub(super) standing: Standing,
+    /// The epoch of the request's own target then, where `standing` has that of its twin.
+    pub(super) own_epoch: u64,
     /// What is stored for the request, if anything.
     pub(super) stored: Option<Arc<StoredResponse>>,
     /// The fields that `Vary` is known to name, for remembering under the right key.
@@ -101,11 +102,12 @@ impl<O: Origin> Proxy<O> {
         began: Moment,
     ) -> Answer<O::Body> {
         let store = &self.shared.store;
-        let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
+        let lookup = self.look_up(ask);
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
-            standing: Standing { confirmed: began, epoch: store.epoch(&ask.key) },
+            standing: Standing { confirmed: began, epoch: store.epoch(ask.held_at()) },
+            own_epoch: store.epoch(&ask.key),
             stored: lookup.found().cloned(),
             vary: lookup.vary(),
         };
@@ -115,7 +117,7 @@ impl<O: Origin> Proxy<O> {
         });
         let filling = || self.shared.fillings.get(&ask.key).filter(|filled| !distrusted && filled.selected_by(ask));
         match question {
-            Question::Check(check) => self.check(errand, check).await,
+            Question::Check(check) => self.check(errand, check.for_twin(ask, policy)).await,
             Question::Whole(why) => match filling() {
                 Some(filled) => self.check_filling(errand, filled, why).await,
                 None => Answer { found: self.fetch(errand, why).await, check: None },
@@ -151,7 +153,7 @@ impl<O: Origin> Proxy<O> {
     /// Keeps what was confirmed.
     pub(super) fn keep(&self, errand: &Errand, confirmation: Confirmation) -> Found<O::Body> {
         let by_tag = shared_by_check(&errand.policy);
-        self.shared.store.insert(&errand.ask.key, Arc::clone(confirmation.response()), by_tag);
+        self.put(&errand.ask, errand.ask.held_at(), Arc::clone(confirmation.response()), by_tag);
         Found::Confirmed(confirmation)
     }
 

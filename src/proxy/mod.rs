@@ -12,6 +12,7 @@ mod pass;
 mod reply;
 mod take_in;
 mod target;
+mod twin;
 mod visit;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +34,6 @@ use crate::rules::ask::{self, Ask};
 use crate::rules::decide::{Decision, decide, excused, excused_on_error};
 use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Learned;
-use crate::rules::lookup::Lookup;
 use crate::rules::outcome::Refusal;
 use crate::rules::policy::Policy;
 use crate::rules::promise::Served;
@@ -176,6 +176,7 @@ impl<O: Origin> Proxy<O> {
             Err(why) => why,
             Ok(mut ask) => {
                 self.prepare(&mut ask.fields, &head, &target, &peer);
+                ask.twin = self.twin(&ask);
                 let ask = Arc::new(ask);
                 match self.answer(&ask, &policy).await {
                     Reply::Pass(why) => why,
@@ -191,8 +192,8 @@ impl<O: Origin> Proxy<O> {
         let store = &self.shared.store;
         let mut flights = 0;
         loop {
-            let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
-            let absent = match decide(ask, &lookup, policy, store.epoch(&ask.key), self.clock.now()) {
+            let lookup = self.look_up(ask);
+            let absent = match decide(ask, &lookup, policy, store.epoch(ask.held_at()), self.clock.now()) {
                 Decision::Serve(excused) => {
                     let served = Served::Excused(excused);
                     return Reply::Stored { served, status: None, ride: Ride::default() };
@@ -254,7 +255,7 @@ impl<O: Origin> Proxy<O> {
         answer: &Answer<O::Body>,
         starter: bool,
     ) -> Option<Reply<O::Body>> {
-        let (epoch, now) = (self.shared.store.epoch(&ask.key), self.clock.now());
+        let (epoch, now) = (self.shared.store.epoch(ask.held_at()), self.clock.now());
         let stale = |stored: &Option<Arc<StoredResponse>>| {
             excused_on_error(ask, stored.as_ref()?, policy, epoch, now).map(Served::Excused)
         };
@@ -272,7 +273,8 @@ impl<O: Origin> Proxy<O> {
                 Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
             }
             Found::Filled(filled) => {
-                let reader = filled.reader(ask, policy, epoch, now)?;
+                // It is on its way in under the own key, whatever was looked up.
+                let reader = filled.reader(ask, policy, self.shared.store.epoch(&ask.key), now)?;
                 Some(Reply::Filling { filled: filled.clone(), reader, ride })
             }
             Found::Alone(alone) => {

@@ -155,7 +155,7 @@ impl<O: Origin> Proxy<O> {
                     selecting: head.vary.selecting(&errand.ask.fields),
                     head: Arc::new(head),
                     why,
-                    standing: errand.standing,
+                    standing: errand.own_standing(),
                     confirmed: false,
                 });
                 self.shared.fillings.begin(&errand.ask.key, &filled);
@@ -172,7 +172,9 @@ impl<O: Origin> Proxy<O> {
 
     /// What the origin no longer has is not worth its memory.
     fn drop_if_gone(&self, errand: &Errand, status: StatusCode) {
-        if let Some(stored) = errand.stored.as_ref().filter(|_| matches!(status.as_u16(), 404 | 410)) {
+        // What the own target lacks, its twin may have.
+        let gone = matches!(status.as_u16(), 404 | 410) && errand.ask.twin.is_none();
+        if let Some(stored) = errand.stored.as_ref().filter(|_| gone) {
             self.shared.store.remove(&errand.ask.key, stored);
             self.watch.metrics.evicted(EvictionCause::Invalidated);
         }
@@ -227,17 +229,17 @@ impl<O: Origin> Proxy<O> {
     }
 
     async fn store(&self, errand: &Errand, filled: &Filled, recorded: Recorded) {
-        let Errand { ask, policy, standing, .. } = errand;
+        let (Errand { ask, policy, .. }, standing) = (errand, errand.own_standing());
         let hashes = filled.head.tag.as_ref().is_some_and(|tag| tag.weak) && recorded.len() > HASH_INLINE_MAX;
         let stored = if hashes {
             let (head, ask, standing): (StoredHead, Arc<Ask>, Standing) =
-                ((*filled.head).clone(), Arc::clone(ask), *standing);
+                ((*filled.head).clone(), Arc::clone(ask), standing);
             tokio::task::spawn_blocking(move || StoredResponse::new(head, recorded, &ask.fields, standing)).await.ok()
         } else {
-            Some(StoredResponse::new((*filled.head).clone(), recorded, &ask.fields, *standing))
+            Some(StoredResponse::new((*filled.head).clone(), recorded, &ask.fields, standing))
         };
         if let Some(stored) = stored {
-            self.shared.store.insert(&ask.key, Arc::new(stored), shared_by_check(policy));
+            self.put(ask, &ask.key, Arc::new(stored), shared_by_check(policy));
             if errand.stored.is_some() {
                 self.watch.metrics.evicted(EvictionCause::Replaced);
             }

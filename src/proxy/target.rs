@@ -60,6 +60,10 @@ impl<O: Origin> Proxy<O> {
         for path_and_query in targets {
             let key = CacheKey::new(target.scheme, &target.authority, path_and_query, &[]);
             self.shared.store.invalidate(&key);
+            // A response may have answered for this target without being stored for it.
+            if policy.no_vary_search {
+                self.shared.store.invalidate_path(&key);
+            }
         }
     }
 

@@ -8,9 +8,11 @@ use http::{HeaderMap, Method, header, request};
 use super::directives::RequestDirectives;
 use super::key::{CacheKey, ExchangeKey};
 use super::moment::Moment;
+use super::no_vary_search::Variance;
 use super::outcome::PassReason;
 use super::policy::{Credentials, Policy, Verify};
 use super::preconditions::Preconditions;
+use super::stored::StoredHead;
 use super::vary::Vary;
 use super::{digest, fields};
 
@@ -24,6 +26,10 @@ pub struct Ask {
     pub head_only: bool,
     /// Under which key answers are stored.
     pub key: CacheKey,
+    /// The same key without the query, where responses may answer for other queries (`no_vary_search`).
+    pub path: Option<CacheKey>,
+    /// The key of an equivalent target whose stored response may answer in place of one under `key`.
+    pub twin: Option<CacheKey>,
     /// When the request's head had been read.
     pub arrived: Moment,
     /// The request's `Cache-Control`.
@@ -102,6 +108,8 @@ pub fn read(
     Ok(Ask {
         head_only,
         key: CacheKey::new(scheme, authority, &policy.key.target(target), &extra),
+        path: policy.no_vary_search.then(|| CacheKey::new(scheme, authority, target.path(), &extra)),
+        twin: None,
         arrived,
         directives,
         preconditions,
@@ -123,6 +131,21 @@ fn outgoing(own: &HeaderMap) -> HeaderMap {
 }
 
 impl Ask {
+    /// The key under which to look for an answer, and to keep one that a check confirms.
+    #[must_use]
+    pub fn held_at(&self) -> &CacheKey {
+        self.twin.as_ref().unwrap_or(&self.key)
+    }
+
+    /// Whether a response that is stored under [`held_at`](Self::held_at) may answer: any under the own key does, one of
+    /// a twin only while it says so itself.
+    #[must_use]
+    pub fn answered_by(&self, stored: &StoredHead) -> bool {
+        self.twin.as_ref().is_none_or(|twin| {
+            Variance::of(&stored.fields).is_some_and(|variance| variance.equates(twin.target().1, self.key.target().1))
+        })
+    }
+
     /// The key under which requests may share an exchange with this one, given what `Vary` is known to name.
     #[must_use]
     pub fn exchange_key(&self, vary: &[Vary]) -> ExchangeKey {
@@ -149,7 +172,7 @@ mod tests {
     use super::*;
     use crate::rules::key_rule::{Glob, Keep, KeyRule, QueryRule};
     use crate::rules::policy::Verify;
-    use crate::rules::testing::{Req, get, method, policy, policy_with, verify};
+    use crate::rules::testing::{Req, get, method, policy, policy_with, stored, verify};
 
     #[test]
     fn which_requests_a_cache_may_answer() {
@@ -228,6 +251,21 @@ mod tests {
             plain.key,
             "what the origin does not see is not believed (RFC 9110 §7.6.1)"
         );
+    }
+
+    #[test]
+    fn who_answers_in_place_of_whom() {
+        let policy = policy_with(|policy| policy.no_vary_search = true);
+        let says = |value: &str| stored().with("no-vary-search", value).build();
+        let mut ask = get("/a?utm=2").ask(&policy);
+        assert_eq!(ask.path, Some(get("/a").ask(&policy).key));
+        assert!(ask.answered_by(stored().build().head()), "what is stored for the own target");
+        ask.twin = Some(get("/a?utm=1").ask(&policy).key);
+        assert_ne!(ask.held_at(), &ask.key);
+        assert!(ask.answered_by(says("params=(\"utm\")").head()));
+        assert!(!ask.answered_by(says("params=(\"x\")").head()), "not what says otherwise");
+        assert!(!ask.answered_by(stored().build().head()), "nor what says nothing");
+        assert_eq!(get("/a?utm=2").ask(&crate::rules::testing::policy()).path, None, "where the route does not say so");
     }
 
     #[test]

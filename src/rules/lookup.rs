@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header};
 
+use super::key::CacheKey;
+use super::no_vary_search::Variance;
 use super::stored::StoredResponse;
 use super::vary::Vary;
 use super::{list, preference};
@@ -15,7 +17,22 @@ use super::{list, preference};
 #[derive(Clone, Debug, Default)]
 pub struct Resource {
     variants: Vec<Arc<StoredResponse>>,
+    /// Under the key of a path without a query: targets of this path whose responses may answer for others, newest
+    /// last. What is stored under them may be gone or have changed since.
+    alike: Vec<Alike>,
 }
+
+/// A target whose response, when it was stored, said by `No-Vary-Search` for which others it may answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alike {
+    /// Under which key the response was stored.
+    pub key: CacheKey,
+    /// What it said.
+    pub variance: Arc<Variance>,
+}
+
+/// The most targets of one path that are remembered for what they said by `No-Vary-Search`.
+pub const ALIKE_MAX: usize = 16;
 
 /// What a lookup found for a request.
 #[derive(Clone, Debug)]
@@ -33,7 +50,7 @@ impl Lookup {
     /// began last. A slow body is stored after a later answer.
     #[must_use]
     pub fn select(resource: Option<Arc<Resource>>, request: &HeaderMap) -> Self {
-        let Some(resource) = resource else { return Self::Absent };
+        let Some(resource) = resource.filter(|resource| !resource.variants.is_empty()) else { return Self::Absent };
         let selected = resource.variants.iter().filter(|variant| variant.selected_by(request));
         match selected.max_by_key(|variant| variant.standing().confirmed) {
             Some(found) => Self::Found(Arc::clone(found), resource),
@@ -109,20 +126,38 @@ impl Resource {
         };
         let mut variants = self.variants.clone();
         if variants.iter().any(|old| replaces(old) && old.standing().confirmed > response.standing().confirmed) {
-            return Self { variants };
+            return self.clone();
         }
         variants.retain(|old| !replaces(old));
         variants.push(response);
         if variants.len() > max {
             variants.drain(..variants.len() - max);
         }
-        Self { variants }
+        Self { variants, alike: self.alike.clone() }
     }
 
     /// The resource without `response` (and whatever took its place by freshening the same content is kept).
     #[must_use]
     pub fn without(&self, response: &Arc<StoredResponse>) -> Self {
-        Self { variants: self.variants.iter().filter(|old| !Arc::ptr_eq(old, response)).cloned().collect() }
+        let variants = self.variants.iter().filter(|old| !Arc::ptr_eq(old, response)).cloned().collect();
+        Self { variants, alike: self.alike.clone() }
+    }
+
+    /// The targets of this path whose responses may answer for others, newest first.
+    pub fn alike(&self) -> impl Iterator<Item = &Alike> {
+        self.alike.iter().rev()
+    }
+
+    /// The resource with another such target, in place of what the same said before. The oldest goes when there are more
+    /// than [`ALIKE_MAX`].
+    #[must_use]
+    pub fn with_alike(&self, new: Alike) -> Self {
+        let mut alike: Vec<Alike> = self.alike.iter().filter(|old| old.key != new.key).cloned().collect();
+        alike.push(new);
+        if alike.len() > ALIKE_MAX {
+            alike.drain(..alike.len() - ALIKE_MAX);
+        }
+        Self { variants: self.variants.clone(), alike }
     }
 
     /// How many variants there are.
@@ -131,23 +166,25 @@ impl Resource {
         self.variants.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is nothing in it.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.variants.is_empty()
+        self.variants.is_empty() && self.alike.is_empty()
     }
 
     /// What it weighs, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.variants.iter().map(|variant| variant.weight()).sum()
+        let alike = |alike: &Alike| size_of::<Alike>() + alike.key.as_bytes().len() + alike.variance.weight();
+        self.variants.iter().map(|variant| variant.weight()).sum::<usize>()
+            + self.alike.iter().map(alike).sum::<usize>()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::testing::{Req, Stored, get, lookup, policy, stored};
+    use crate::rules::testing::{Req, Stored, get, head, lookup, policy, stored};
 
     /// The body that a request with `Accept-Language: language` finds, or what it finds instead.
     fn found(variants: &[Stored], language: &str) -> String {
@@ -237,6 +274,29 @@ mod tests {
         assert_eq!(all.len(), 2);
         let ask = get("/a").with("accept-language", "a").ask(&policy());
         assert!(Lookup::select(Some(Arc::new(all)), &ask.fields).found().is_none());
+    }
+
+    #[test]
+    fn the_targets_of_a_path_that_answer_for_others_are_bounded_and_outlive_its_variants() {
+        let alike = |n: usize| Alike {
+            key: CacheKey::new("http", b"a", &format!("/a?{n}"), &[]),
+            variance: Variance::of(&head(&[("no-vary-search", "params")])).unwrap().into(),
+        };
+        let mut all = Resource::default();
+        assert!(all.is_empty());
+        for n in 0..=ALIKE_MAX {
+            all = all.with_alike(alike(n));
+        }
+        all = all.with_alike(alike(1));
+        let keys: Vec<_> = all.alike().map(|alike| alike.key.target().1).collect();
+        assert_eq!(keys[..2], ["/a?1", "/a?16"], "newest first, each once");
+        assert_eq!(keys.len(), ALIKE_MAX);
+        let ask = get("/a").ask(&policy());
+        assert!(matches!(Lookup::select(Some(Arc::new(all.clone())), &ask.fields), Lookup::Absent));
+        let one = stored().build();
+        let with = all.with(Arc::clone(&one), false, 2);
+        assert!(with.weight() > all.weight() && all.weight() > 0);
+        assert_eq!(with.without(&one).alike().count(), ALIKE_MAX);
     }
 
     #[test]

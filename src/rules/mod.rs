@@ -37,6 +37,7 @@ pub mod fields;
 pub mod forwarding;
 pub mod freshness;
 pub mod list;
+pub mod no_vary_search;
 pub mod preconditions;
 pub mod preference;
 pub mod recognise;

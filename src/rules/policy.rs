@@ -146,6 +146,8 @@ pub struct Policy {
     pub trust: Trust,
     /// What of a request is in its key.
     pub key: Arc<KeyRule>,
+    /// Whether responses say by `No-Vary-Search` for which other queries they answer (`no_vary_search`).
+    pub no_vary_search: bool,
     /// What `Authorization` means for sharing.
     pub authorization: Credentials,
     /// What `Cookie` means for sharing.

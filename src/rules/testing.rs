@@ -105,6 +105,7 @@ pub(crate) fn policy() -> Policy {
         on_check_error: OnCheckError::Fail,
         trust: Trust::default(),
         key: Arc::default(),
+        no_vary_search: false,
         authorization: Credentials::Key,
         cookies: Credentials::Key,
         set_cookie: false,

@@ -12,5 +12,6 @@ mod errors;
 mod keys;
 mod pass;
 mod streaming;
+mod twins;
 mod verify;
 mod whose;
