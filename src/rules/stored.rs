@@ -364,6 +364,12 @@ impl StoredResponse {
         self.head.vary.selects(request, &self.selecting)
     }
 
+    /// Whether they are, but for those of `except`.
+    #[must_use]
+    pub fn selected_by_all_but(&self, except: &HeaderName, request: &HeaderMap) -> bool {
+        self.head.vary.selects_but_for(except, request, &self.selecting)
+    }
+
     /// Whether both were stored for the same selecting fields.
     #[must_use]
     pub fn same_selection(&self, other: &Self) -> bool {
