@@ -15,6 +15,7 @@ use super::take_in::{Filled, Prefix};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
 use crate::origin::{Origin, Purpose};
+use crate::rules::integrity::{self, WANT_REPR_DIGEST};
 use crate::rules::judge::{self, Comparison, Exchange, Verdict};
 use crate::rules::learn::Shown;
 use crate::rules::outcome::{FetchReason, Unproven};
@@ -69,7 +70,7 @@ impl<O: Origin> Proxy<O> {
 
     pub(super) async fn check_head(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
         let mut request = self.check_request(&errand, Method::HEAD);
-        request.headers_mut().insert("want-repr-digest", http::HeaderValue::from_static("sha-256=10, sha-512=5"));
+        request.headers_mut().insert(WANT_REPR_DIGEST, integrity::EITHER);
         let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, request).await {
             Ok(answered) => answered,
             Err(error) => return failed(errand, error),
