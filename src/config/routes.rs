@@ -127,6 +127,8 @@ fn policy(rules: &Rules, name: &str, index: usize, at: &str, memory: u64, findin
         targeted_forwarded: rules.targeted_fields == Forward::Pass,
         digest_endpoint: rules.digest_endpoint.as_ref().map(|endpoint| endpoint.0.clone()),
         object_max,
+        content_max: rules.content_max.0.0,
+        graphql: rules.graphql,
         collapse: Collapse {
             enabled: rules.collapse,
             overlap: rules.overlap.0,

@@ -248,6 +248,19 @@ pub(super) struct Rules {
     /// The largest body that is stored.
     #[schemars(extend("default" = "8MiB"))]
     pub(super) object_max: Text<Size>,
+    /// The longest content of a request that a cached response may answer.
+    ///
+    /// The content of a QUERY (RFC 10008), and with `graphql` that of a POST, says what is asked. It is read before
+    /// anything is looked up, and held while the request waits. What is longer passes.
+    #[schemars(extend("default" = "64KiB"))]
+    pub(super) content_max: Text<Size>,
+    /// Whether a POST that carries a GraphQL query is answered like a QUERY.
+    ///
+    /// Only for endpoints whose queries have no side effects: a query may then be answered from the store, sent once for
+    /// many clients, and sent again. Mutations and subscriptions pass, and so does what is not surely a query. A 304 is
+    /// not defined for a POST, so checks are full requests whose answers are compared (`check = "body"`).
+    #[schemars(extend("default" = false))]
+    pub(super) graphql: bool,
     /// Whether requests that wait for the same answer share one exchange with the origin.
     #[schemars(extend("default" = true))]
     pub(super) collapse: bool,

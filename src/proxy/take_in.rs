@@ -53,6 +53,8 @@ pub(super) struct Filled {
     pub(super) confirmed: bool,
     /// The selecting fields of the request that it answers, canonical.
     selecting: Box<[u8]>,
+    /// Why the request went out that it answers.
+    purpose: Purpose,
 }
 
 impl Filled {
@@ -85,6 +87,11 @@ impl Filled {
         for name in directives.private.fields().iter().chain(directives.no_cache.fields()) {
             fields.remove(name);
         }
+    }
+
+    /// A reader for the one whose own request it answers.
+    pub(super) fn first_reader(&self) -> Option<Reader> {
+        self.fill.reader()
     }
 
     /// The same, confirmed by a later exchange.
@@ -170,27 +177,52 @@ impl<O: Origin> Proxy<O> {
             }
             Ok(head) => {
                 fields::remove_hop_by_hop(&mut answer.headers);
-                let (fill, pump) = Fill::start(Arc::clone(&self.shared.fill_memory), errand.policy.object_max);
-                let filled = Arc::new(Filled {
-                    fill,
-                    status: answer.status,
-                    fields: Arc::new(answer.headers),
-                    selecting: head.vary.selecting(&errand.ask.fields),
-                    head: Arc::new(head),
-                    why,
-                    standing: errand.standing,
-                    confirmed: false,
-                });
-                self.shared.fillings.begin(&errand.ask.key, &filled);
-                let proxy = Arc::clone(self);
-                let taken = Arc::clone(&filled);
-                tokio::spawn(async move {
-                    proxy.pump(&errand, &taken, body, pump, prefix).await;
-                    proxy.shared.fillings.end(&errand.ask.key, &taken);
-                });
+                let (filled, pump) = self.open_fill(&errand, answer, head, why, Purpose::Fetch);
+                self.take_body(errand, Arc::clone(&filled), body, pump, prefix);
                 Found::Filled(filled)
             }
         }
+    }
+
+    /// Opens the way in for a response that may be stored. Its hop-by-hop fields are gone; `head` is read from it.
+    pub(super) fn open_fill(
+        &self,
+        errand: &Errand,
+        answer: response::Parts,
+        head: StoredHead,
+        why: FetchReason,
+        purpose: Purpose,
+    ) -> (Arc<Filled>, Pump) {
+        let (fill, pump) = Fill::start(Arc::clone(&self.shared.fill_memory), errand.policy.object_max);
+        let filled = Arc::new(Filled {
+            fill,
+            status: answer.status,
+            fields: Arc::new(answer.headers),
+            selecting: head.vary.selecting(&errand.ask.fields),
+            head: Arc::new(head),
+            why,
+            standing: errand.standing,
+            confirmed: false,
+            purpose,
+        });
+        (filled, pump)
+    }
+
+    /// Takes its body in, in a task of its own.
+    pub(super) fn take_body(
+        self: &Arc<Self>,
+        errand: Errand,
+        filled: Arc<Filled>,
+        body: O::Body,
+        pump: Pump,
+        prefix: Option<Prefix>,
+    ) {
+        self.shared.fillings.begin(&errand.ask.key, &filled);
+        let proxy = Arc::clone(self);
+        tokio::spawn(async move {
+            proxy.pump(&errand, &filled, body, pump, prefix).await;
+            proxy.shared.fillings.end(&errand.ask.key, &filled);
+        });
     }
 
     /// What the origin no longer has is not worth its memory.
@@ -228,7 +260,7 @@ impl<O: Origin> Proxy<O> {
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => {
-                        self.watch.metrics.origin_body_bytes(Purpose::Fetch, chunk.len() as u64);
+                        self.watch.metrics.origin_body_bytes(filled.purpose, chunk.len() as u64);
                         // The last chunk is held back until the whole is stored: a client that has read it may ask
                         // again at once, and should find it. (It goes out even if the whole contradicts its digest: the
                         // rest has gone already, and the client has the field to judge by.)

@@ -56,7 +56,7 @@ pub fn admit(
             SkipReason::CloseDelimited,
         ),
         (framing.length.is_some_and(|length| length > policy.object_max), SkipReason::TooLarge),
-        (never_usable(head, policy, now), SkipReason::NeverUsable),
+        (never_usable(ask, head, policy, now), SkipReason::NeverUsable),
     ];
     match refused.into_iter().find(|(applies, _)| *applies) {
         Some((_, reason)) => Err(reason),
@@ -92,11 +92,17 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// Under `when-stale`, a response that is not fresh now, that nothing allows to be served stale, and that cannot be
 /// validated, could never be used. Only a 200 is validated: no other status is what a 304 speaks of.
-fn never_usable(head: &StoredHead, policy: &Policy, now: Moment) -> bool {
-    let validator = head.status == StatusCode::OK && (head.tag.is_some() || head.last_modified.is_some());
+///
+/// To a POST no condition can be put, and RFC 9110 §9.3.3 asks for more than a guess: its responses "are only cacheable
+/// when they include explicit freshness information".
+fn never_usable(ask: &Ask, head: &StoredHead, policy: &Policy, now: Moment) -> bool {
+    let conditional = ask.is_conditional();
+    let validator =
+        conditional && head.status == StatusCode::OK && (head.tag.is_some() || head.last_modified.is_some());
+    let stated = conditional || head.lifetime().is_explicit();
     let stale = head.directives.stale_while_revalidate.max(head.directives.stale_if_error).unwrap_or_default();
     let usable_for = head.lifetime().duration().saturating_add(stale);
-    policy.verify == Verify::WhenStale && !validator && usable_for <= head.age(now)
+    policy.verify == Verify::WhenStale && !validator && !(stated && usable_for > head.age(now))
 }
 
 impl SkipReason {

@@ -13,16 +13,19 @@ use super::moment::Moment;
 use super::outcome::PassReason;
 use super::policy::{Credentials, Policy, Verify};
 use super::preconditions::Preconditions;
+use super::query::{Carried, Query};
 use super::vary::Vary;
 
 /// The longest target, in bytes, that may become part of a key.
 pub const TARGET_MAX: usize = 8 * 1024;
 
-/// A GET or HEAD that may be answered from the store.
+/// A GET, HEAD or query that may be answered from the store.
 #[derive(Clone, Debug)]
 pub struct Ask {
     /// Whether only the head is wanted.
     pub head_only: bool,
+    /// The content that says what is asked, where it is not the target alone that does.
+    pub query: Option<Query>,
     /// Under which key answers are stored.
     pub key: CacheKey,
     /// When the request's head had been read.
@@ -41,13 +44,13 @@ pub struct Ask {
     pub fields: HeaderMap,
 }
 
-/// Reads a request. `content` says whether it has content; `scheme` and `authority` are those of its target URI.
+/// Reads a request. `carried` says what it has of content; `scheme` and `authority` are those of its target URI.
 ///
 /// # Errors
 /// Why the request is not one that a cache may answer.
 pub fn read(
     request: &request::Parts,
-    content: bool,
+    carried: Carried,
     scheme: &str,
     authority: &[u8],
     policy: &Policy,
@@ -57,8 +60,14 @@ pub fn read(
         return Err(PassReason::VerifyOff);
     }
     let head_only = request.method == Method::HEAD;
-    if !head_only && request.method != Method::GET {
-        return Err(PassReason::Method);
+    let (query, content) = match carried {
+        Carried::Query(query) => (Some(query), false),
+        Carried::Content => (None, true),
+        Carried::Nothing => (None, false),
+    };
+    if query.is_none() && !head_only && request.method != Method::GET {
+        // A QUERY is one by its content, which has a type.
+        return Err(if request.method == Method::QUERY { PassReason::ContentType } else { PassReason::Method });
     }
     let own = &request.headers;
     if fields::is_upgrade(own) {
@@ -72,7 +81,8 @@ pub fn read(
         return Err(PassReason::Range);
     }
     let preconditions = Preconditions::of(own);
-    if preconditions.only_origin() {
+    let unconditional = query.as_ref().is_some_and(|query| !query.is_conditional());
+    if preconditions.only_origin() || unconditional && preconditions != Preconditions::default() {
         return Err(PassReason::Precondition);
     }
     let directives = RequestDirectives::parse(own);
@@ -98,9 +108,12 @@ pub fn read(
             Credentials::Checked => {}
         }
     }
+    extra.extend(query.iter().flat_map(|query| query.key_parts(own)));
+    let key = CacheKey::new(scheme, authority, target.as_str(), &extra);
     Ok(Ask {
         head_only,
-        key: CacheKey::new(scheme, authority, target.as_str(), &extra),
+        query,
+        key,
         arrived,
         directives,
         preconditions,
@@ -136,6 +149,12 @@ impl Ask {
         ExchangeKey::new(&self.key, &self.fields, &named)
     }
 
+    /// Whether a condition may go out with it, to be answered with 304.
+    #[must_use]
+    pub fn is_conditional(&self) -> bool {
+        self.query.as_ref().is_none_or(Query::is_conditional)
+    }
+
     /// Whether the request demands an answer that was validated for it (RFC 9111 §5.2.1.4).
     #[must_use]
     pub const fn demands_validation(&self) -> bool {
@@ -169,6 +188,15 @@ mod tests {
         check("a HEAD (RFC 9110 §9.3.2)", method("HEAD", "/a"), &plain, Ok(()));
         check("nothing where verify is off", get("/a"), &verify(Verify::Off), Err(PassReason::VerifyOff));
         check("no POST (RFC 9110 §9.3.3)", method("POST", "/a"), &plain, Err(PassReason::Method));
+        let query = || method("QUERY", "/a").with("content-type", "text/plain").with_query("x");
+        check("a QUERY (RFC 10008 §2.7)", query(), &plain, Ok(()));
+        check("with conditions for caches", query().with("if-none-match", "\"1\""), &plain, Ok(()));
+        check("not without Content-Type", method("QUERY", "/a").with_content(), &plain, Err(PassReason::ContentType));
+        check("no range of it", query().with("range", "bytes=0-1"), &plain, Err(PassReason::Range));
+        let graphql = || method("POST", "/a").with("content-type", "application/json").with_query(r#"{"query":"{a}"}"#);
+        let conditional = graphql().with("if-none-match", "\"1\"");
+        check("a POST that was found to be a query", graphql(), &plain, Ok(()));
+        check("no condition on it (RFC 9110 §13.1.2)", conditional, &plain, Err(PassReason::Precondition));
         check("no get: methods have a case (RFC 9110 §9.1)", method("get", "/a"), &plain, Err(PassReason::Method));
         let upgrade = get("/a").with("connection", "upgrade").with("upgrade", "websocket");
         check("no change of protocol (RFC 9110 §7.8)", upgrade, &plain, Err(PassReason::Upgrade));

@@ -4,9 +4,10 @@
 //! cache's decisions is in this folder, and can be enumerated in tables.
 //!
 //! In reading order: what a route says ([`policy`]) and what ends can be named ([`outcome`]); a request is read
-//! ([`ask`]) and named ([`key`], [`vary`]), what is stored for it looked up ([`lookup`], [`stored`]), and something
+//! ([`ask`], [`query`]) and named ([`key`], [`vary`]), what is stored for it looked up ([`lookup`], [`stored`]), and something
 //! decided ([`decide`]). A question is chosen ([`question`], by what was learned: [`learn`]), its answer judged
-//! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`]). The rest are leaves.
+//! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`],
+//! [`posted`]). The rest are leaves.
 
 pub mod moment;
 pub mod outcome;
@@ -14,6 +15,7 @@ pub mod policy;
 
 pub mod ask;
 pub mod key;
+pub mod query;
 pub mod vary;
 
 pub mod lookup;
@@ -28,6 +30,7 @@ pub mod judge;
 pub mod promise;
 
 pub mod admit;
+pub mod posted;
 
 pub mod clock_tag;
 pub mod digest;
@@ -35,6 +38,7 @@ pub mod directives;
 pub mod fields;
 pub mod forwarding;
 pub mod freshness;
+pub mod graphql;
 pub mod groups;
 pub mod integrity;
 pub mod interim;

@@ -32,12 +32,18 @@ words! {
     PassReason {
         /// The route is configured `verify = "off"`.
         VerifyOff = "verify-off",
-        /// Neither GET nor HEAD.
+        /// Neither GET nor HEAD nor a query.
         Method = "method",
         /// The request asks to change the protocol.
         Upgrade = "upgrade",
         /// A GET or HEAD with content: its meaning is not in the key.
         Content = "content",
+        /// A query whose content is longer than `content_max`, or has trailers.
+        ContentTooLong = "content-too-long",
+        /// A query whose content was not there in time (`limits.head_timeout`).
+        ContentLate = "content-late",
+        /// A QUERY that does not say what its content is: it is for the origin to fail it (RFC 10008 §2).
+        ContentType = "content-type",
         /// A range request for something that is not answered from the store.
         Range = "range",
         /// A precondition that only the origin can evaluate (`If-Match`, `If-Unmodified-Since`, `If-Range`).
@@ -137,6 +143,8 @@ words! {
         YoungTag = "young-tag",
         /// The origin confirmed what was not so.
         Distrusted = "distrusted",
+        /// The request is a POST: it can be repeated and its answers compared, and no other check of it is defined.
+        Post = "post",
         /// The configured strategy has nothing to work with here.
         Unusable = "unusable",
     }

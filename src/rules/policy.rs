@@ -161,6 +161,10 @@ pub struct Policy {
     pub digest_endpoint: Option<DigestEndpoint>,
     /// The largest body that is stored, in bytes.
     pub object_max: u64,
+    /// The longest content of a request that a stored response may answer, in bytes.
+    pub content_max: u64,
+    /// Whether a POST that carries a GraphQL query is one of those (`graphql`).
+    pub graphql: bool,
     /// How requests share exchanges.
     pub collapse: Collapse,
 }

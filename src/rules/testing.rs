@@ -14,6 +14,7 @@ use super::lookup::{Lookup, Resource};
 use super::moment::{Moment, Now};
 use super::outcome::PassReason;
 use super::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Trust, Verify};
+use super::query::{Carried, Query};
 use super::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use super::validator::EntityTag;
 
@@ -113,6 +114,8 @@ pub(crate) fn policy() -> Policy {
         targeted_forwarded: true,
         digest_endpoint: None,
         object_max: 1000,
+        content_max: 1000,
+        graphql: false,
         collapse: Collapse { enabled: true, overlap: 1, gather: 0.0, gather_max: Duration::ZERO },
     }
 }
@@ -206,7 +209,7 @@ pub(crate) fn lookup(variants: &[Stored], ask: &Ask) -> Lookup {
 
 /// A request, by method, target and fields.
 #[derive(Clone)]
-pub(crate) struct Req(http::Request<()>, bool);
+pub(crate) struct Req(http::Request<()>, Carried);
 
 /// A GET of `target`, arriving now.
 pub(crate) fn get(target: &str) -> Req {
@@ -215,7 +218,7 @@ pub(crate) fn get(target: &str) -> Req {
 
 /// A request of this method.
 pub(crate) fn method(method: &str, target: &str) -> Req {
-    Req(http::Request::builder().method(method).uri(target).body(()).unwrap(), false)
+    Req(http::Request::builder().method(method).uri(target).body(()).unwrap(), Carried::Nothing)
 }
 
 impl Req {
@@ -225,15 +228,27 @@ impl Req {
     }
 
     /// With content.
-    pub(crate) const fn with_content(mut self) -> Self {
-        self.1 = true;
+    pub(crate) fn with_content(mut self) -> Self {
+        self.1 = Carried::Content;
         self
+    }
+
+    /// With content that says what is asked.
+    pub(crate) fn with_query(mut self, content: &str) -> Self {
+        let content = Bytes::copy_from_slice(content.as_bytes());
+        self.1 = Carried::Query(Query::read(self.0.method().clone(), content).unwrap());
+        self
+    }
+
+    /// The head alone.
+    pub(crate) fn head(&self) -> http::request::Parts {
+        self.0.clone().into_parts().0
     }
 
     /// As a cache reads it.
     pub(crate) fn read(&self, policy: &Policy) -> Result<Ask, PassReason> {
         let (head, ()) = self.0.clone().into_parts();
-        ask::read(&head, self.1, "http", b"api.test", policy, ago(0).at)
+        ask::read(&head, self.1.clone(), "http", b"api.test", policy, ago(0).at)
     }
 
     /// As a cache reads it, where it is one that a cache may answer.

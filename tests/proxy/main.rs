@@ -11,6 +11,7 @@ mod collapse;
 mod errors;
 mod groups;
 mod integrity;
+mod methods;
 mod pass;
 mod reuse;
 mod streaming;
