@@ -176,7 +176,7 @@ impl<O: Origin> Proxy<O> {
     pub(super) fn request(&self, errand: &Errand, method: Method) -> Request<RequestBody> {
         let (method, body) = match &errand.ask.query {
             Some(query) if method == Method::GET => {
-                (query.method().clone(), RequestBody::Full(query.content().clone()))
+                (query.method().clone(), RequestBody::Full(query.bytes().clone()))
             }
             _ => (method, RequestBody::Empty),
         };
