@@ -7,20 +7,23 @@ CARGO ?= cargo
 PYTHON ?= python3
 # Arguments for the demo, as in `make demo ARGS=--once`.
 ARGS ?=
+# Set, `make conformance` writes its results again.
+UPDATE ?=
 
 VENV := .venv
 NODE := tests/origins/node
+CACHE_TESTS := tests/cache-tests
 CARGO_DENY := 0.20.2
 # Tests that show that a check can fail need the faults that only this feature brings.
 SEEDED := $(basename $(notdir $(wildcard tests/*_seeded tests/*_seeded.rs)))
 
-.PHONY: help setup packages demo test fmt fmt-check lint doc deny deploy-check static figures generate model
+.PHONY: help setup packages demo test conformance fmt fmt-check lint doc deny deploy-check static figures generate model
 .DEFAULT_GOAL := help
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: packages $(VENV)/.complete $(NODE)/node_modules/.complete ## Install what the tests need and is missing
+setup: packages $(VENV)/.complete $(NODE)/node_modules/.complete $(CACHE_TESTS)/node_modules/.complete ## Install what the tests need and is missing
 
 packages:
 	@.ci/packages
@@ -30,8 +33,8 @@ $(VENV)/.complete: tests/origins/python/requirements.txt deploy/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	@touch $@
 
-$(NODE)/node_modules/.complete: $(NODE)/package.json $(NODE)/package-lock.json | packages
-	cd $(NODE) && npm ci --silent --no-audit --no-fund
+%/node_modules/.complete: %/package.json %/package-lock.json | packages
+	cd $* && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 demo: ## An API, truehit in front of it, and a walk through what that changes (ARGS=--once to end by itself)
@@ -41,6 +44,10 @@ demo: ## An API, truehit in front of it, and a walk through what that changes (A
 test: setup ## All tests, real origins included
 	$(CARGO) test --locked --workspace
 	$(if $(SEEDED),$(CARGO) test --locked --features seeded-faults $(addprefix --test ,$(SEEDED)))
+
+conformance: $(CACHE_TESTS)/node_modules/.complete ## The public suite of cache tests (UPDATE=1 to write its results again)
+	$(CARGO) build --locked
+	node $(CACHE_TESTS)/run.mjs $${CARGO_TARGET_DIR:-target}/debug/truehit $(if $(UPDATE),--update)
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

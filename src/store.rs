@@ -1,10 +1,12 @@
 //! The store: complete responses by cache key, bounded by what they weigh.
 //!
 //! One lookup, one insert. moka bounds the weight and chooses what goes; freshness and truth are the rules' business,
-//! so nothing here expires. What an unsafe request invalidated is told by epochs: each target has a counter (striped:
-//! two targets may share one), a response remembers its value as its exchange began, and a different value means "must
-//! be validated" (RFC 9111 §4.4). That reaches every variant and every user's copy at once, needs no index, and covers
-//! fills that were running.
+//! so nothing here expires. What an unsafe request invalidated is told by epochs: each invalidation opens one and marks
+//! its target, or some groups, with the number; a response remembers the epoch in which its exchange began, and a mark of
+//! a later one means "must be validated" (RFC 9111 §4.4, RFC 9875). That reaches every variant and every user's copy at
+//! once, needs no index, and covers fills that were running.
+
+mod marks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,13 +16,12 @@ use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
+use self::marks::Marks;
+use crate::rules::groups::Groups;
 use crate::rules::key::{CacheKey, ExchangeKey};
 use crate::rules::lookup::Resource;
 use crate::rules::moment::Moment;
 use crate::rules::stored::StoredResponse;
-
-/// How many epoch counters there are. Two targets that share one cost each other a validation.
-const STRIPES: usize = 16 * 1024;
 
 /// How many "not storable" memories are kept.
 const UNCACHEABLE_MAX: u64 = 16 * 1024;
@@ -34,7 +35,10 @@ const KEY_OVERHEAD: usize = 384;
 pub struct Store {
     resources: Cache<CacheKey, Arc<Resource>, foldhash::fast::RandomState>,
     uncacheable: Cache<ExchangeKey, Moment, foldhash::fast::RandomState>,
-    epochs: Box<[AtomicU64]>,
+    /// How many invalidations there were.
+    epoch: AtomicU64,
+    /// By target and group, the epoch that the latest invalidation opened.
+    marks: Marks,
     variants_max: usize,
     capacity: u64,
 }
@@ -60,7 +64,8 @@ impl Store {
             uncacheable: Cache::builder()
                 .max_capacity(UNCACHEABLE_MAX)
                 .build_with_hasher(foldhash::fast::RandomState::default()),
-            epochs: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            epoch: AtomicU64::new(0),
+            marks: Marks::new(),
             variants_max,
             capacity,
         }
@@ -91,23 +96,44 @@ impl Store {
         });
     }
 
-    /// The invalidation epoch of the key's target.
+    /// The invalidation epoch: for the standing of an exchange, to be read before it begins.
     #[must_use]
-    pub fn epoch(&self, key: &CacheKey) -> u64 {
-        self.stripe(key).load(Ordering::Acquire)
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The epoch that the latest invalidation of a response to `key`, which belongs to `groups`, opened; 0 if there was
+    /// none.
+    #[must_use]
+    pub fn invalidated(&self, key: &CacheKey, groups: &Groups) -> u64 {
+        let mark = |hash| self.marks.of(hash);
+        let target = mark(key.target_hash());
+        if groups.is_empty() {
+            return target;
+        }
+        groups.hashes(key.origin_hash()).map(mark).fold(target, u64::max)
     }
 
     /// Everything stored for the key's target, and everything being fetched for it, must be validated from now on.
     pub fn invalidate(&self, key: &CacheKey) {
-        self.stripe(key).fetch_add(1, Ordering::AcqRel);
+        self.invalidate_all([key.target_hash()]);
     }
 
-    #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
-    fn stripe(&self, key: &CacheKey) -> &AtomicU64 {
-        // The remainder makes it fit.
-        #[expect(clippy::cast_possible_truncation, reason = "a stripe is chosen by the low bits")]
-        let index = key.target_hash() as usize % self.epochs.len();
-        &self.epochs[index]
+    /// Everything of the key's origin that belongs to one of `groups`, stored or being fetched, must be validated from
+    /// now on.
+    pub fn invalidate_groups(&self, key: &CacheKey, groups: &Groups) {
+        if !groups.is_empty() {
+            self.invalidate_all(groups.hashes(key.origin_hash()));
+        }
+    }
+
+    fn invalidate_all(&self, hashes: impl IntoIterator<Item = u64>) {
+        let opened = self.open_epoch();
+        hashes.into_iter().for_each(|hash| self.marks.raise(hash, opened));
+    }
+
+    fn open_epoch(&self) -> u64 {
+        self.epoch.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     /// Remembers that responses to such requests are not storable.
@@ -138,5 +164,84 @@ impl Store {
     #[must_use]
     pub const fn capacity(&self) -> u64 {
         self.capacity
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::groups::{CACHE_GROUP_INVALIDATION, CACHE_GROUPS};
+
+    fn store() -> Store {
+        Store::new(1 << 20, 4, || {})
+    }
+
+    fn key(host: u8, path: u8) -> CacheKey {
+        CacheKey::new("http", &[b'a' + host], &format!("/{path}"), &[])
+    }
+
+    /// The lists of the groups whose bits are set.
+    fn listed(groups: u8) -> HeaderMap {
+        let names: Vec<_> = (0..3).filter(|n| groups & 1 << n != 0).map(|n| format!("\"{n}\"")).collect();
+        let list = HeaderValue::try_from(names.join(", ")).unwrap();
+        [(CACHE_GROUPS, list.clone()), (CACHE_GROUP_INVALIDATION, list)].into_iter().collect()
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// An exchange begins, for this target; its response will belong to these groups.
+        Begin { host: u8, path: u8, groups: u8 },
+        /// An unsafe request for this target succeeds, and invalidates these groups.
+        Write { host: u8, path: u8, groups: u8 },
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        (any::<bool>(), 0..2u8, 0..3u8, 0..8u8).prop_map(|(begin, host, path, groups)| match begin {
+            true => Step::Begin { host, path, groups },
+            false => Step::Write { host, path, groups },
+        })
+    }
+
+    proptest! {
+        /// (The hashes are the same in every process, and no two of these share a stripe.)
+        #[test]
+        fn a_response_is_invalidated_by_what_touches_it_after_its_exchange_began(
+            steps in proptest::collection::vec(any_step(), 0..20),
+        ) {
+            let store = store();
+            let mut begun = Vec::new();
+            for step in &steps {
+                match *step {
+                    Step::Begin { host, path, groups } => begun.push((host, path, groups, store.epoch(), false)),
+                    Step::Write { host, path, groups } => {
+                        store.invalidate(&key(host, path));
+                        store.invalidate_groups(&key(host, path), &Groups::invalidated_by(&listed(groups)));
+                        for (at, target, own, _, touched) in &mut begun {
+                            *touched |= *at == host && (*target == path || *own & groups != 0);
+                        }
+                    }
+                }
+            }
+            for (host, path, groups, epoch, touched) in begun {
+                let invalidated = store.invalidated(&key(host, path), &Groups::of(&listed(groups)));
+                prop_assert_eq!(invalidated > epoch, touched, "{}{} of {}", host, path, groups);
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_invalidations_at_once_none_undoes_the_other() {
+        let (store, key) = (store(), key(0, 0));
+        let first = store.open_epoch();
+        let between = store.epoch();
+        let second = store.open_epoch();
+        store.marks.raise(key.target_hash(), second);
+        store.marks.raise(key.target_hash(), first);
+        let invalidated = store.invalidated(&key, &Groups::default());
+        assert!(invalidated > between, "an exchange that began before the second");
+        assert!(invalidated <= store.epoch(), "and none that began after it");
     }
 }

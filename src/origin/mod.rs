@@ -100,7 +100,8 @@ impl Body for RequestBody {
 ///
 /// The request's URI is in origin form and its path and query reach the origin byte for byte. `Host` is set by the
 /// caller. Hop-by-hop fields are gone already, except `Connection: upgrade` with `Upgrade` on a request that asks to
-/// change the protocol; a 101 then carries `hyper::upgrade::OnUpgrade` in its extensions.
+/// change the protocol; a 101 then carries `hyper::upgrade::OnUpgrade` in its extensions. Whoever is to hear of interim
+/// responses has been told to `hyper::ext::on_informational`; over HTTP/2 hyper has no way to hear of them.
 pub trait Origin: Send + Sync + 'static {
     /// A response body as it arrives.
     type Body: Body<Data = Bytes, Error = OriginError> + Send + Unpin + 'static;

@@ -10,7 +10,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::Proxy;
-use super::exchange::{Answer, Errand, Found, failed, sha256_of};
+use super::exchange::{Answer, Errand, Found, contradicts, digest_of, failed, sha256_of};
 use super::take_in::{Filled, Prefix};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
@@ -35,7 +35,8 @@ impl<O: Origin> Proxy<O> {
             Err(error) => return failed(errand, error),
         };
         let (answer, body) = response.into_parts();
-        let mut verdict = judge::conditional(&check.candidates, check.selected, &answer, &errand.policy, exchange);
+        let mut verdict =
+            judge::conditional(&check.candidates, check.selected, &answer, &errand.ask, &errand.policy, exchange);
         let strict = errand.policy.verify != Verify::WhenStale;
         let bare = answer.status == StatusCode::NOT_MODIFIED && !answer.headers.contains_key(header::ETAG);
         if let Verdict::Same(_) = verdict {
@@ -61,7 +62,7 @@ impl<O: Origin> Proxy<O> {
 
     pub(super) async fn check_head(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
         let mut request = self.check_request(&errand, Method::HEAD);
-        request.headers_mut().insert("want-repr-digest", http::HeaderValue::from_static("sha-256=10"));
+        request.headers_mut().insert("want-repr-digest", http::HeaderValue::from_static("sha-256=10, sha-512=5"));
         let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, request).await {
             Ok(answered) => answered,
             Err(error) => return failed(errand, error),
@@ -70,8 +71,11 @@ impl<O: Origin> Proxy<O> {
         let Some(stored) = check.candidates.first() else {
             return self.unproven(errand, check, Unproven::Filling).await;
         };
-        let sha256 = if judge::head_needs_digest(&answer) { Some(sha256_of(stored).await) } else { None };
-        match judge::head(stored, sha256, &answer, &errand.policy, exchange) {
+        let own_digest = match judge::head_claims(&answer) {
+            Some(claimed) => Some(digest_of(stored, claimed.algorithm()).await),
+            None => None,
+        };
+        match judge::head(stored, own_digest, &answer, &errand.ask, &errand.policy, exchange) {
             Verdict::Same(confirmation) => {
                 self.learn(&errand, Shown::HeadComparable);
                 (self.keep(&errand, confirmation), CheckResult::Same)
@@ -109,7 +113,7 @@ impl<O: Origin> Proxy<O> {
             return self.unproven(errand, check, Unproven::Filling).await;
         };
         let sha256 = sha256_of(stored).await;
-        match judge::digest_endpoint(stored, sha256, &answer, &content, &errand.policy, exchange) {
+        match judge::digest_endpoint(stored, sha256, &answer, &content, &errand.ask, &errand.policy, exchange) {
             Verdict::Same(confirmation) => {
                 self.learn(&errand, Shown::Digest);
                 (self.keep(&errand, confirmation), CheckResult::Same)
@@ -178,6 +182,7 @@ impl<O: Origin> Proxy<O> {
             let response = Response::from_parts(answer, body);
             return (self.take_in(errand, response, exchange, FetchReason::Changed, None), CheckResult::Changed);
         };
+        let mut trailers = None;
         let differing = loop {
             match body.frame().await {
                 None => break None,
@@ -189,17 +194,19 @@ impl<O: Origin> Proxy<O> {
                             break Some(chunk);
                         }
                     }
-                    // Trailers: nothing of the content follows.
-                    Err(_trailers) => {}
+                    // Nothing of the content follows.
+                    Err(frame) => trailers = frame.into_trailers().ok(),
                 },
             }
         };
         if differing.is_none()
             && let Some(confirmation) = comparison.finish(head, &errand.ask.fields, exchange)
+            // Its head would replace the stored one, and with it what that claims of the bytes.
+            && !contradicts(&answer.headers, trailers.as_ref(), confirmation.response()).await
         {
             return (self.keep(&errand, confirmation), CheckResult::Same);
         }
-        let prefix = Prefix { equal: comparison.agreed(), differing };
+        let prefix = Prefix { equal: comparison.agreed(), differing, trailers };
         let response = Response::from_parts(answer, body);
         (self.take_in(errand, response, exchange, FetchReason::Changed, Some(prefix)), CheckResult::Changed)
     }

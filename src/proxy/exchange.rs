@@ -3,7 +3,7 @@
 //! It runs in a task of its own when it is shared, so that it survives the client that started it, and it ends at the
 //! response head: a body that is let in streams on by itself.
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Proxy;
@@ -13,7 +13,8 @@ use crate::metrics::CheckResult;
 use crate::origin::{Origin, OriginError, Purpose, RequestBody};
 use crate::rules::ask::Ask;
 use crate::rules::decide::shared_by_check;
-use crate::rules::digest::Sha256;
+use crate::rules::digest::{Algorithm, Digest, Sha256};
+use crate::rules::integrity;
 use crate::rules::judge::Exchange;
 use crate::rules::learn::Shown;
 use crate::rules::lookup::Lookup;
@@ -23,6 +24,7 @@ use crate::rules::policy::{Policy, Strategy};
 use crate::rules::promise::Confirmation;
 use crate::rules::question::{self, Check, Question};
 use crate::rules::stored::{Standing, StoredResponse};
+use crate::server::InterimSink;
 
 /// Content above this many bytes is hashed off the runtime's threads.
 pub(super) const HASH_INLINE_MAX: usize = 16 * 1024;
@@ -73,11 +75,11 @@ impl<B> Alone<B> {
     pub(super) fn take(&self) -> Option<Response<B>> {
         self.response.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
 
-    /// The statuses that RFC 5861 §4 counts as errors.
-    pub(super) fn is_error(&self) -> bool {
-        matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
-    }
+/// The statuses that RFC 5861 §4 counts as errors.
+pub(super) fn is_error(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 /// What an exchange is about: one request's fields and rules, and when it began.
@@ -90,6 +92,8 @@ pub(super) struct Errand {
     pub(super) stored: Option<Arc<StoredResponse>>,
     /// The fields that `Vary` is known to name, for remembering under the right key.
     pub(super) vary: Vec<crate::rules::vary::Vary>,
+    /// Where interim responses go: to the client whose fields go out.
+    pub(super) interim: InterimSink,
 }
 
 impl<O: Origin> Proxy<O> {
@@ -99,15 +103,17 @@ impl<O: Origin> Proxy<O> {
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         began: Moment,
+        interim: InterimSink,
     ) -> Answer<O::Body> {
         let store = &self.shared.store;
         let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
-            standing: Standing { confirmed: began, epoch: store.epoch(&ask.key) },
+            standing: Standing { confirmed: began, epoch: store.epoch() },
             stored: lookup.found().cloned(),
             vary: lookup.vary(),
+            interim,
         };
         let (question, distrusted) = self.learned(policy, |learned| {
             learned.forget_if_old(began, self.config.cache.relearn_after);
@@ -175,15 +181,14 @@ impl<O: Origin> Proxy<O> {
     /// method is for its content, which goes out again.
     pub(super) fn request(&self, errand: &Errand, method: Method) -> Request<RequestBody> {
         let (method, body) = match &errand.ask.query {
-            Some(query) if method == Method::GET => {
-                (query.method().clone(), RequestBody::Full(query.bytes().clone()))
-            }
+            Some(query) if method == Method::GET => (query.method().clone(), RequestBody::Full(query.bytes().clone())),
             _ => (method, RequestBody::Empty),
         };
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = http::Uri::from(errand.ask.target.clone());
         request.headers_mut().clone_from(&errand.ask.fields);
+        self.forward_interim(&errand.interim, &mut request);
         request
     }
 
@@ -207,17 +212,33 @@ impl<O: Origin> Proxy<O> {
     }
 }
 
-/// The content's SHA-256, computed off the runtime's threads when there is much of it.
-pub(super) async fn sha256_of(stored: &Arc<StoredResponse>) -> Sha256 {
-    if stored.sha256_known() || stored.len() <= HASH_INLINE_MAX {
-        return stored.sha256();
+/// The content's digest, computed off the runtime's threads when there is much of it.
+pub(super) async fn digest_of(stored: &Arc<StoredResponse>, algorithm: Algorithm) -> Digest {
+    if stored.is_digested(algorithm) || stored.len() <= HASH_INLINE_MAX {
+        return stored.digest(algorithm);
     }
     let owned = Arc::clone(stored);
-    match tokio::task::spawn_blocking(move || owned.sha256()).await {
-        Ok(sha256) => sha256,
+    match tokio::task::spawn_blocking(move || owned.digest(algorithm)).await {
+        Ok(digest) => digest,
         // The pool is shutting down: the thread at hand will do.
-        Err(_) => stored.sha256(),
+        Err(_) => stored.digest(algorithm),
     }
+}
+
+/// The content's SHA-256, computed likewise.
+pub(super) async fn sha256_of(stored: &Arc<StoredResponse>) -> Sha256 {
+    digest_of(stored, Algorithm::Sha256).await;
+    stored.sha256()
+}
+
+/// Whether an answer whose content equals that of `stored` claims another digest for it, in head or trailers.
+pub(super) async fn contradicts(head: &HeaderMap, trailers: Option<&HeaderMap>, stored: &Arc<StoredResponse>) -> bool {
+    for claim in integrity::claims(head, trailers) {
+        if digest_of(stored, claim.algorithm()).await != claim {
+            return true;
+        }
+    }
+    false
 }
 
 pub(super) fn failed<B>(errand: Errand, error: OriginError) -> (Found<B>, CheckResult) {

@@ -2,10 +2,11 @@
 //! intermediary, and so does its response.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Request, Response, StatusCode, request};
+use http::{HeaderMap, Request, Response, StatusCode, request, response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
@@ -15,82 +16,129 @@ use super::target::{Target, origin_form};
 use super::visit::{Ride, Visit};
 use super::{Proxy, reply};
 use crate::body::{Body, Content};
+use crate::metrics::EvictionCause;
 use crate::origin::{BoxError, Origin, Purpose, RequestBody};
-use crate::rules::fields;
+use crate::rules::ask::Ask;
+use crate::rules::decide::shared_by_check;
+use crate::rules::groups::Groups;
+use crate::rules::judge::{self, HeadUpdate};
 use crate::rules::key::CacheKey;
+use crate::rules::lookup::Lookup;
+use crate::rules::moment::Now;
 use crate::rules::outcome::{Kind, Outcome, PassReason};
+use crate::rules::policy::Policy;
+use crate::rules::{fields, location};
 use crate::server::Peer;
+
+/// A request that passes.
+pub(super) struct Passed<C> {
+    pub(super) head: request::Parts,
+    pub(super) content: ReadAhead<C>,
+    pub(super) target: Target,
+    pub(super) peer: Peer,
+    pub(super) why: PassReason,
+    /// The request as a cache reads it, where it was one that might have been answered from the store.
+    pub(super) ask: Option<Arc<Ask>>,
+}
 
 impl<O: Origin> Proxy<O> {
     /// Forwards a request and its response.
-    pub(super) async fn pass<C>(
-        self: &Arc<Self>,
-        mut head: request::Parts,
-        content: ReadAhead<C>,
-        target: &Target,
-        peer: &Peer,
-        visit: Visit,
-        why: PassReason,
-    ) -> Response<Body<O::Body>>
+    pub(super) async fn pass<C>(self: &Arc<Self>, passed: Passed<C>, visit: Visit) -> Response<Body<O::Body>>
     where
         C: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         C::Error: Into<BoxError>,
     {
+        let Passed { mut head, content, target, peer, why, ask } = passed;
         let upgrade = (why == PassReason::Upgrade || fields::is_upgrade(&head.headers))
             .then(|| head.extensions.remove::<hyper::upgrade::OnUpgrade>())
             .flatten();
         let protocol = head.headers.get(header::UPGRADE).cloned();
-        let mut posted = self.posted(&head, &content, target, peer);
+        let mut posted = self.posted(&head, &content, &target, &peer);
         fields::remove_hop_by_hop(&mut head.headers);
         let mut outgoing = std::mem::take(&mut head.headers);
-        self.prepare(&mut outgoing, &head, target, peer);
+        self.prepare(&mut outgoing, &head, &target, &peer);
         if let (Some(_), Some(protocol)) = (&upgrade, protocol) {
             outgoing.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             outgoing.insert(header::UPGRADE, protocol);
         }
-        let safe = head.method.is_safe() || content.is_query();
+        let is_query = content.is_query();
         let body = if content.is_end_stream() { RequestBody::Empty } else { RequestBody::Stream(stream(content)) };
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = origin_form(&head.uri);
         *request.headers_mut() = outgoing;
+        self.forward_interim(&peer.interim, &mut request);
 
-        let sent = self.watch.clock.moment();
+        let sent = self.watch.clock.now();
         let response = self.origin.send(Purpose::Pass, request).await;
-        let took = self.watch.clock.moment().since(sent);
+        let answered = self.watch.clock.now();
+        let took = answered.at.since(sent.at);
         self.watch.metrics.origin(Purpose::Pass, response.as_ref().map(Response::status), took);
-        let mut response = match response {
+        let response = match response {
             Ok(response) => response,
             Err(error) => return self.render_failed(visit, &error, Ride::default()),
         };
-        if !safe {
-            posted = posted.filter(|posted| self.is_latest(posted));
-            self.invalidate(&head, target, response.status());
-        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.invalidate(&head, &target, response.status(), response.headers());
             return self.tunnel(visit, upgrade, response);
         }
-        fields::remove_hop_by_hop(response.headers_mut());
         let (mut parts, body) = response.into_parts();
-        let (content, stored) = match self.record(posted, target, &parts, body) {
+        if !is_query {
+            posted = posted.filter(|posted| self.is_latest(posted, &parts.headers));
+            self.invalidate(&head, &target, parts.status, &parts.headers);
+        }
+        if let Some(ask) = ask.filter(|ask| ask.head_only) {
+            self.freshen_by_head(&ask, visit.policy(), &parts, sent.wall, answered);
+        }
+        fields::remove_hop_by_hop(&mut parts.headers);
+        let (content, stored) = match self.record(posted, &target, &parts, body) {
             Ok(reader) => (Content::Filling(reader), true),
             Err(body) => (Content::Passing(body, Purpose::Pass), false),
         };
         let outcome = Outcome { fwd_status: Some(parts.status), stored, ..Outcome::new(Kind::Pass, why.as_str()) };
         let settled = visit.settle(outcome, parts.status, Ride::default());
-        reply::sign(&mut parts, settled.outcome(), &self.via);
+        reply::sign(&mut parts, &settled, &self.via);
         Response::from_parts(parts, Body::new(content, settled))
     }
 
-    /// RFC 9111 §4.4: an unsafe request that succeeded invalidates what is stored for its target URI, and what is
-    /// being fetched for it. This happens before its response goes out.
-    fn invalidate(&self, head: &request::Parts, target: &Target, status: StatusCode) {
+    /// What an unsafe request invalidates, stored or being fetched, before its response goes out.
+    ///
+    /// RFC 9111 §4.4: where it succeeded, the target URI, and what `Location` and `Content-Location` name on the same
+    /// origin. RFC 9875 §3: whatever belongs to a group that `Cache-Group-Invalidation` names, with any status: the
+    /// origin says what it has changed, also where it failed half-way.
+    fn invalidate(&self, head: &request::Parts, target: &Target, status: StatusCode, fields: &HeaderMap) {
+        // RFC 10008 §2: QUERY is safe.
+        if head.method.is_safe() {
+            return;
+        }
+        let Some(own) = head.uri.path_and_query() else { return };
+        let store = &self.shared.store;
+        let key = |path_and_query: &str| CacheKey::new(target.scheme, &target.authority, path_and_query, &[]);
+        store.invalidate_groups(&key(own.as_str()), &Groups::invalidated_by(fields));
         if !(status.is_success() || status.is_redirection()) {
             return;
         }
-        if let Some(path_and_query) = head.uri.path_and_query() {
-            let key = CacheKey::new(target.scheme, &target.authority, path_and_query.as_str(), &[]);
-            self.shared.store.invalidate(&key);
+        store.invalidate(&key(own.as_str()));
+        for value in [header::LOCATION, header::CONTENT_LOCATION].iter().filter_map(|name| fields.get(name)) {
+            let named = location::target_on_same_origin(target.scheme, &target.authority, own.as_str(), value);
+            named.into_iter().for_each(|named| store.invalidate(&key(named.as_str())));
+        }
+    }
+
+    /// RFC 9111 §4.3.5: the 200 to a HEAD freshens a stored GET response that it describes, and one that it contradicts
+    /// is stale.
+    fn freshen_by_head(&self, ask: &Ask, policy: &Policy, answer: &response::Parts, asked: SystemTime, now: Now) {
+        let store = &self.shared.store;
+        let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
+        for stored in lookup.variants().filter(|variant| variant.selected_by(&ask.fields)) {
+            match judge::head_update(stored, answer, ask, policy, asked, now) {
+                HeadUpdate::Freshened(fresh) => store.insert(&ask.key, fresh, shared_by_check(policy)),
+                HeadUpdate::Differs => {
+                    store.remove(&ask.key, stored);
+                    self.watch.metrics.evicted(EvictionCause::Invalidated);
+                }
+                HeadUpdate::Silent => {}
+            }
         }
     }
 

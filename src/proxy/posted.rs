@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, request, response};
+use http::{HeaderMap, Method, request, response};
 
 use super::Proxy;
 use super::exchange::Errand;
@@ -15,6 +15,7 @@ use super::target::Target;
 use crate::fill::Reader;
 use crate::origin::{Origin, Purpose};
 use crate::rules::ask::{self, Ask};
+use crate::rules::groups::Groups;
 use crate::rules::judge::Exchange;
 use crate::rules::moment::Now;
 use crate::rules::outcome::FetchReason;
@@ -22,14 +23,14 @@ use crate::rules::policy::{Policy, Verify};
 use crate::rules::posted::answers_gets;
 use crate::rules::query::Carried;
 use crate::rules::stored::Standing;
-use crate::server::Peer;
+use crate::server::{InterimSink, Peer};
 
 /// A POST on its way, as the GET that its response may answer.
 pub(super) struct Posted {
     ask: Arc<Ask>,
     policy: Arc<Policy>,
     asked: Now,
-    /// The invalidation epoch of the target as the POST left.
+    /// The invalidation epoch in which it left.
     epoch: u64,
 }
 
@@ -54,14 +55,14 @@ impl<O: Origin> Proxy<O> {
         get.method = Method::GET;
         let mut ask = ask::read(&get, Carried::Nothing, target.scheme, &target.authority, policy, asked.at).ok()?;
         self.prepare(&mut ask.fields, head, target, peer);
-        let epoch = self.shared.store.epoch(&ask.key);
+        let epoch = self.shared.store.epoch();
         Some(Posted { ask: Arc::new(ask), policy: Arc::clone(policy), asked, epoch })
     }
 
-    /// Whether nothing else has invalidated the target since the POST left: whatever did may have come after it. To be
-    /// asked before the POST itself invalidates.
-    pub(super) fn is_latest(&self, posted: &Posted) -> bool {
-        self.shared.store.epoch(&posted.ask.key) == posted.epoch
+    /// Whether nothing has invalidated the response with these fields since the POST left: whatever did may have come
+    /// after it. To be asked before the POST itself invalidates.
+    pub(super) fn is_latest(&self, posted: &Posted, answer: &HeaderMap) -> bool {
+        self.shared.store.invalidated(&posted.ask.key, &Groups::of(answer)) <= posted.epoch
     }
 
     /// Lets the response to a POST in, if it answers GETs: gives a reader for the client, or the body back.
@@ -73,9 +74,9 @@ impl<O: Origin> Proxy<O> {
         body: O::Body,
     ) -> Result<Reader, O::Body> {
         let Some(Posted { ask, policy, asked, .. }) = posted else { return Err(body) };
-        let standing = Standing { confirmed: asked.at, epoch: self.shared.store.epoch(&ask.key) };
+        let standing = Standing { confirmed: asked.at, epoch: self.shared.store.epoch() };
         let exchange = Exchange { standing, asked: asked.wall, answered: self.clock.now() };
-        let errand = Errand { ask, policy, standing, stored: None, vary: Vec::new() };
+        let errand = Errand { ask, policy, standing, stored: None, vary: Vec::new(), interim: InterimSink::default() };
         let Ok(head) = self.admits(&errand, answer, &body, exchange) else { return Err(body) };
         let Errand { ask, policy, .. } = &errand;
         if !answers_gets(target.scheme, &target.authority, &ask.target, answer, &head, policy) {

@@ -7,14 +7,14 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, response};
 
 use super::Proxy;
-use super::exchange::sha256_of;
+use super::exchange::{digest_of, sha256_of};
 use super::take_in::Filled;
-use super::visit::{Ride, Visit};
+use super::visit::{Ride, Settled, Visit};
 use crate::body::{Body, Content};
 use crate::fill::Reader;
 use crate::origin::{Origin, OriginError, Purpose};
 use crate::rules::ask::Ask;
-use crate::rules::digest::REPR_DIGEST;
+use crate::rules::integrity::{self, CONTENT_DIGEST, REPR_DIGEST};
 use crate::rules::outcome::{Excuse, FetchReason, Kind, Outcome, PassReason, Proof, Refusal, SkipReason};
 use crate::rules::preconditions::not_modified_head;
 use crate::rules::promise::Served;
@@ -72,14 +72,15 @@ impl<O: Origin> Proxy<O> {
         let stored = Arc::clone(served.response());
         let mut parts = parts(stored.head().status, stored.head().fields.clone());
         // The digest gives clients what the origin lacks: a strong tag, and so 304s.
-        let lacks_tag = stored.head().tag.is_none() && stored.head().status == StatusCode::OK;
-        if lacks_tag || ask.wants_digest {
-            let sha256 = sha256_of(&stored).await;
-            if lacks_tag {
-                parts.headers.insert(header::ETAG, sha256.entity_tag());
-            }
-            if ask.wants_digest {
-                parts.headers.insert(REPR_DIGEST, sha256.repr_digest());
+        if stored.head().tag.is_none() && stored.head().status == StatusCode::OK {
+            parts.headers.insert(header::ETAG, sha256_of(&stored).await.entity_tag());
+        }
+        // RFC 9530 §4. What the origin has stated was verified when it was stored. The content is the whole
+        // representation, so both digests are the same; a HEAD has no content to digest.
+        let content = ask.wants.content.filter(|_| !ask.head_only);
+        for (name, wanted) in [(REPR_DIGEST, ask.wants.repr), (CONTENT_DIGEST, content)] {
+            if let Some(algorithm) = wanted.filter(|wanted| !integrity::states(&parts.headers, &name, *wanted)) {
+                integrity::state(&mut parts.headers, name, &digest_of(&stored, algorithm).await);
             }
         }
         let age = stored.head().age(self.watch.clock.moment());
@@ -88,6 +89,10 @@ impl<O: Origin> Proxy<O> {
             Served::Excused(excused) => {
                 // RFC 9111 §5.1: what was not validated for this request carries its age.
                 parts.headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+                // RFC 9111 §5.2.2.4: with field names, a response is used without those fields unless it was validated.
+                for name in stored.head().directives.no_cache.fields() {
+                    parts.headers.remove(name);
+                }
                 let ttl = i64::try_from(stored.head().lifetime().duration().as_secs())
                     .unwrap_or(i64::MAX)
                     .saturating_sub_unsigned(age.as_secs());
@@ -115,7 +120,10 @@ impl<O: Origin> Proxy<O> {
         };
         let status = if filled.confirmed { StatusCode::NOT_MODIFIED } else { filled.status };
         let outcome = Outcome { fwd_status: Some(status), ..outcome };
-        let parts = parts(filled.status, (*filled.fields).clone());
+        let mut parts = parts(filled.status, (*filled.fields).clone());
+        if ride.collapsed {
+            filled.remove_unshared(&mut parts.headers);
+        }
         self.respond(ask, visit, parts, Content::Filling(reader), outcome, ride)
     }
 
@@ -130,17 +138,24 @@ impl<O: Origin> Proxy<O> {
         ride: Ride,
     ) -> Response<Body<O::Body>> {
         let tag = EntityTag::of(&parts.headers);
-        let last_modified = validator::date_of(&parts.headers, header::LAST_MODIFIED);
+        // RFC 9111 §4.3.2: without a Last-Modified, the Date is compared with If-Modified-Since.
+        let dated = |name| validator::date_of(&parts.headers, name);
+        let modified = match parts.headers.contains_key(header::LAST_MODIFIED) {
+            true => dated(header::LAST_MODIFIED),
+            false => dated(header::DATE),
+        };
         // RFC 9110 §13.2.1: conditions are for what would otherwise be a 200.
-        if parts.status == StatusCode::OK && ask.preconditions.not_modified(tag.as_ref(), last_modified) {
+        if parts.status == StatusCode::OK && ask.preconditions.not_modified(tag.as_ref(), modified) {
             parts.status = StatusCode::NOT_MODIFIED;
             parts.headers = not_modified_head(&parts.headers);
             content = Content::Empty;
         } else if ask.head_only {
+            // RFC 9530 §2: it is the digest of "the actual message content", and here there is none.
+            parts.headers.remove(CONTENT_DIGEST);
             content = Content::Empty;
         }
         let settled = visit.settle(outcome, parts.status, ride);
-        sign(&mut parts, settled.outcome(), &self.via);
+        sign(&mut parts, &settled, &self.via);
         Response::from_parts(parts, Body::new(content, settled))
     }
 
@@ -225,10 +240,15 @@ impl<O: Origin> Proxy<O> {
     }
 }
 
-/// `Via` and `Cache-Status`: what an intermediary adds to every response that it forwards or stores.
-pub(super) fn sign(parts: &mut response::Parts, outcome: &Outcome, via: &str) {
+/// `Via` and `Cache-Status`: what an intermediary adds to every response that it forwards or stores. Where the route keeps
+/// targeted fields from clients, they end here.
+pub(super) fn sign(parts: &mut response::Parts, settled: &Settled, via: &str) {
+    let policy = settled.policy();
+    for name in policy.targeted.iter().filter(|_| !policy.targeted_forwarded) {
+        parts.headers.remove(name);
+    }
     forwarding::append_via(&mut parts.headers, parts.version, via);
-    if let Some(value) = outcome.cache_status().and_then(|member| HeaderValue::try_from(member).ok()) {
+    if let Some(value) = settled.outcome().cache_status().and_then(|member| HeaderValue::try_from(member).ok()) {
         parts.headers.append(CACHE_STATUS, value);
     }
 }

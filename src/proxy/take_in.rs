@@ -11,15 +11,15 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 
 use super::Proxy;
-use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX};
+use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX, is_error};
 use crate::fill::{Fill, Pump, Reader};
 use crate::metrics::EvictionCause;
 use crate::origin::{CloseDelimited, Origin, OriginError, Purpose};
 use crate::rules::admit::{Framing, admit};
 use crate::rules::ask::Ask;
 use crate::rules::collapse;
-use crate::rules::decide::{excuse, shared_by_check};
-use crate::rules::fields;
+use crate::rules::decide::{excuse, excused_on_error, shared_by_check};
+use crate::rules::groups::Groups;
 use crate::rules::judge::Exchange;
 use crate::rules::key::CacheKey;
 use crate::rules::moment::Now;
@@ -27,11 +27,14 @@ use crate::rules::outcome::{FetchReason, SkipReason};
 use crate::rules::policy::Policy;
 use crate::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use crate::rules::validator::EntityTag;
+use crate::rules::{fields, integrity};
 
 /// Content that a comparison has consumed: what equals stored bytes, and the first chunk that did not.
 pub(super) struct Prefix {
     pub(super) equal: Bytes,
     pub(super) differing: Option<Bytes>,
+    /// The trailers, if it consumed all of the content and they came after it.
+    pub(super) trailers: Option<HeaderMap>,
 }
 
 /// A representation on its way in: its head, its body as it arrives, and for whom.
@@ -60,21 +63,35 @@ impl Filled {
         self.head.tag.as_ref().filter(|_| self.head.tag_vouches)
     }
 
+    /// The groups that it belongs to.
+    pub(super) fn groups(&self) -> &Groups {
+        &self.head.groups
+    }
+
     /// Whether it is the response to the ask's selecting fields. (A cold batch is split by the `Vary` that comes back.)
     pub(super) fn selected_by(&self, ask: &Ask) -> bool {
         self.head.vary.selects(&ask.fields, &self.selecting)
     }
 
     /// A reader for a request that may use it: the exchange began after it arrived, or the route excuses that.
-    pub(super) fn reader(&self, ask: &Ask, policy: &Policy, epoch: u64, now: Now) -> Option<Reader> {
+    pub(super) fn reader(&self, ask: &Ask, policy: &Policy, invalidated: u64, now: Now) -> Option<Reader> {
         let usable = collapse::usable(self.standing.confirmed, ask.arrived, Duration::ZERO)
-            || excuse(ask, &self.head, self.standing, policy, epoch, now).is_some();
+            || excuse(ask, &self.head, self.standing, policy, invalidated, now).is_some();
         (usable && self.selected_by(ask)).then(|| self.fill.reader()).flatten()
     }
 
     /// A reader for the one whose own request it answers.
     pub(super) fn first_reader(&self) -> Option<Reader> {
         self.fill.reader()
+    }
+
+    /// Removes what is for the one request that went out: the fields that `private` and `no-cache` name (RFC 9111
+    /// §5.2.2.7, §5.2.2.4).
+    pub(super) fn remove_unshared(&self, fields: &mut HeaderMap) {
+        let directives = &self.head.directives;
+        for name in directives.private.fields().iter().chain(directives.no_cache.fields()) {
+            fields.remove(name);
+        }
     }
 
     /// The same, confirmed by a later exchange.
@@ -128,7 +145,13 @@ impl<O: Origin> Proxy<O> {
             length: body.size_hint().exact(),
             close_delimited: answer.extensions.get::<CloseDelimited>().is_some(),
         };
-        admit(&errand.ask, answer, &head, framing, &errand.policy, exchange.answered.at).map(|()| head)
+        admit(&errand.ask, answer, &head, framing, &errand.policy, exchange.answered.at)?;
+        // RFC 5861 §4: an error may be cacheable, but not at the price of what may be served in its place.
+        let kept = errand.stored.as_ref().filter(|_| is_error(answer.status)).and_then(|stored| {
+            let invalidated = self.shared.store.invalidated(&errand.ask.key, &stored.head().groups);
+            excused_on_error(&errand.ask, stored, &errand.policy, invalidated, exchange.answered)
+        });
+        if kept.is_some() { Err(SkipReason::StaleIfError) } else { Ok(head) }
     }
 
     /// Lets a response in: recorded and shared if it may be stored, for the one that asked alone if not.
@@ -218,11 +241,12 @@ impl<O: Origin> Proxy<O> {
                 prefix.iter().map(|prefix| prefix.equal.len() + prefix.differing.as_ref().map_or(0, Bytes::len));
             rest + consumed.sum::<usize>() as u64
         });
-        if let Some(Prefix { equal, differing }) = prefix {
+        let (mut last, mut trailers) = (None, None);
+        if let Some(Prefix { equal, differing, trailers: came }) = prefix {
             pump.push(equal);
             differing.into_iter().for_each(|chunk| pump.push(chunk));
+            trailers = came;
         }
-        let (mut last, mut trailers) = (None, None);
         while !body.is_end_stream() {
             if let Err(abandoned) = poll_fn(|cx| pump.poll_room(cx)).await {
                 return self.watch.metrics.not_stored(abandoned);
@@ -238,18 +262,20 @@ impl<O: Origin> Proxy<O> {
                     Ok(chunk) => {
                         self.watch.metrics.origin_body_bytes(filled.purpose, chunk.len() as u64);
                         // The last chunk is held back until the whole is stored: a client that has read it may ask
-                        // again at once, and should find it.
+                        // again at once, and should find it. (It goes out even if the whole contradicts its digest: the
+                        // rest has gone already, and the client has the field to judge by.)
                         if body.is_end_stream() { last = Some(chunk) } else { pump.push(chunk) }
                     }
                     Err(frame) => trailers = frame.into_trailers().ok(),
                 },
             }
         }
-        let recorded = pump.recorded(last.as_ref()).and_then(|chunks| {
-            Recorded::complete(&chunks, declared, &filled.fields, trailers.clone()).inspect_err(|skip| {
+        let recorded = match pump.recorded(last.as_ref()) {
+            Ok(chunks) => complete(chunks, declared, &filled.fields, trailers.clone()).await.inspect_err(|skip| {
                 tracing::warn!(target = %errand.ask.target, reason = skip.as_str(), "a response contradicts its own length or digest");
-            })
-        });
+            }),
+            Err(skip) => Err(skip),
+        };
         match recorded {
             Ok(recorded) => self.store(errand, filled, recorded).await,
             Err(skip) => self.watch.metrics.not_stored(skip),
@@ -285,4 +311,20 @@ impl<O: Origin> Proxy<O> {
             }
         }
     }
+}
+
+/// The whole of a recorded body; off the runtime's threads where it claims a digest and there is much to be hashed.
+async fn complete(
+    chunks: Vec<Bytes>,
+    declared: Option<u64>,
+    head: &Arc<HeaderMap>,
+    trailers: Option<HeaderMap>,
+) -> Result<Recorded, SkipReason> {
+    let length = chunks.iter().map(Bytes::len).sum::<usize>();
+    if length <= HASH_INLINE_MAX || integrity::claims(head, trailers.as_ref()).next().is_none() {
+        return Recorded::complete(&chunks, declared, head, trailers);
+    }
+    let head = Arc::clone(head);
+    let complete = move || Recorded::complete(&chunks, declared, &head, trailers);
+    tokio::task::spawn_blocking(complete).await.unwrap_or(Err(SkipReason::Abandoned))
 }

@@ -3,12 +3,12 @@
 use http::{HeaderMap, StatusCode, header, response};
 
 use super::ask::Ask;
-use super::freshness;
 use super::moment::Moment;
 use super::outcome::SkipReason;
 use super::policy::{Policy, Verify};
 use super::stored::StoredHead;
 use super::vary::Vary;
+use super::{freshness, integrity};
 
 /// What is known of a response body before it arrives.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +48,13 @@ pub fn admit(
         (answer.headers.contains_key(header::SET_COOKIE) && !policy.set_cookie, SkipReason::SetCookie),
         (head.vary == Vary::Star, SkipReason::VaryStar),
         (is_event_stream(&answer.headers), SkipReason::EventStream),
-        // RFC 9112 §8: an incomplete response cannot be told from a complete one.
-        (framing.close_delimited && !policy.close_delimited, SkipReason::CloseDelimited),
+        // RFC 9112 §8: an incomplete response cannot be told from a complete one, but by a digest.
+        (
+            framing.close_delimited
+                && !policy.close_delimited
+                && integrity::claims(&head.fields, None).next().is_none(),
+            SkipReason::CloseDelimited,
+        ),
         (framing.length.is_some_and(|length| length > policy.object_max), SkipReason::TooLarge),
         (never_usable(ask, head, policy, now), SkipReason::NeverUsable),
     ];
@@ -85,15 +90,20 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
-/// Under `when-stale` a response that is not fresh now and has no validator could never be used.
+/// Under `when-stale`, a response that is not fresh now, that nothing allows to be served stale, and that cannot be
+/// validated, could never be used. Only a 200 is validated: no other status is what a 304 speaks of.
 ///
 /// To a POST no condition can be put, and RFC 9110 §9.3.3 asks for more than a guess: its responses "are only cacheable
 /// when they include explicit freshness information".
 fn never_usable(ask: &Ask, head: &StoredHead, policy: &Policy, now: Moment) -> bool {
-    let validator = ask.is_conditional() && (head.tag.is_some() || head.last_modified.is_some());
+    let conditional = ask.is_conditional();
+    let validator =
+        conditional && head.status == StatusCode::OK && (head.tag.is_some() || head.last_modified.is_some());
+    let stale = head.directives.stale_while_revalidate.max(head.directives.stale_if_error).unwrap_or_default();
     let lifetime = head.lifetime();
-    let fresh = lifetime.duration() > head.age(now) && (lifetime.is_explicit() || ask.is_conditional());
-    policy.verify == Verify::WhenStale && !validator && !fresh
+    let usable_for = lifetime.duration().saturating_add(stale);
+    let unusable = !validator && usable_for <= head.age(now) || !conditional && !lifetime.is_explicit();
+    policy.verify == Verify::WhenStale && unusable
 }
 
 impl SkipReason {
@@ -113,7 +123,7 @@ impl SkipReason {
             | Self::EventStream
             | Self::NeverUsable
             | Self::Partial => true,
-            Self::FillMemory | Self::Incomplete | Self::Contradicted | Self::Abandoned => false,
+            Self::StaleIfError | Self::FillMemory | Self::Incomplete | Self::Contradicted | Self::Abandoned => false,
         }
     }
 }
@@ -145,9 +155,9 @@ mod tests {
             }
             check("no part (RFC 9111 §3.3)", answer(206), Err(SkipReason::Partial));
             check("no no-store (RFC 9111 §5.2.2.5)", control("no-store"), Err(SkipReason::NoStore));
-            check("even understood", control("must-understand, no-store"), Err(SkipReason::NoStore));
+            check("unless it is understood (§5.2.2.3)", control("must-understand, no-store"), Ok(()));
             check("no private (RFC 9111 §5.2.2.7)", control("private, max-age=9"), Err(SkipReason::Private));
-            check("nor in part", control("private=\"x\""), Err(SkipReason::Private));
+            check("but the rest of what is so in part", control("private=\"x\""), Ok(()));
             check("no Vary: * (RFC 9111 §4.1)", answer(200).with("vary", "a, *"), Err(SkipReason::VaryStar));
             check("no Set-Cookie", answer(200).with("set-cookie", "a=1"), Err(SkipReason::SetCookie));
             let events = answer(200).with("content-type", "Text/Event-Stream; charset=utf-8");
@@ -165,6 +175,11 @@ mod tests {
         check("longer", framing(Some(1001), false), Err(SkipReason::TooLarge));
         check("of unknown length", framing(None, false), Ok(()));
         check("ended by closing (RFC 9112 §8)", framing(None, true), Err(SkipReason::CloseDelimited));
+        let claimed = answer(200).with("repr-digest", "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:");
+        let ended = admitted(&get("/a"), &claimed, framing(None, true), &policy());
+        assert_eq!(ended, Ok(()), "a digest tells where it ends (RFC 9530 §3)");
+        let store = policy_with(|policy| policy.close_delimited = true);
+        assert_eq!(admitted(&get("/a"), &answer(200), framing(None, true), &store), Ok(()), "where the route says so");
     }
 
     #[test]
@@ -196,12 +211,30 @@ mod tests {
         check("one with a date", answer(200).with("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT"), Ok(()));
         check("not one that could never be used", answer(200), Err(SkipReason::NeverUsable));
         check("nor one that is stale already", fresh(200).with("age", "60"), Err(SkipReason::NeverUsable));
+        let may_be_stale = answer(200).with("age", "60").with("cache-control", "max-age=60, stale-if-error=1");
+        check("unless it may be served stale", may_be_stale, Ok(()));
+        for status in [201, 203, 204, 299, 300, 301, 302, 307, 308, 400, 404, 405, 410, 414, 499, 500, 501, 503, 599] {
+            check("any final status with a lifetime (RFC 9111 §3)", fresh(status), Ok(()));
+        }
+        check("no 304, which is no answer of its own", fresh(304), Err(SkipReason::Status));
+        check(
+            "an unknown status that must be understood",
+            fresh(599).with("cache-control", "must-understand"),
+            Err(SkipReason::Status),
+        );
         for status in [203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
-            check("RFC 9110 §15.1 with a lifetime", fresh(status), Ok(()));
-            check("not without", answer(status).etag("\"1\""), Err(SkipReason::Status));
+            check(
+                "no validation for another status than 200",
+                answer(status).etag("\"1\""),
+                Err(SkipReason::NeverUsable),
+            );
         }
         for status in [201, 302, 307, 400, 403, 500, 503] {
-            check("nothing else", fresh(status), Err(SkipReason::Status));
+            check(
+                "not heuristically cacheable (RFC 9110 §15.1)",
+                answer(status).etag("\"1\""),
+                Err(SkipReason::Status),
+            );
         }
     }
 
@@ -209,6 +242,10 @@ mod tests {
     fn what_will_repeat_is_remembered() {
         let passing: Vec<_> = SkipReason::ALL.iter().filter(|reason| !reason.will_repeat()).collect();
         use SkipReason::*;
-        assert_eq!(passing, [&FillMemory, &Incomplete, &Contradicted, &Abandoned], "the rest is the response's nature");
+        assert_eq!(
+            passing,
+            [&FillMemory, &Incomplete, &Contradicted, &StaleIfError, &Abandoned],
+            "the rest is the response's nature"
+        );
     }
 }

@@ -6,6 +6,8 @@
 use http::{HeaderMap, Method, header, request};
 
 use super::directives::RequestDirectives;
+use super::fields;
+use super::integrity::Wants;
 use super::key::{CacheKey, ExchangeKey};
 use super::moment::Moment;
 use super::outcome::PassReason;
@@ -13,7 +15,6 @@ use super::policy::{Credentials, Policy, Verify};
 use super::preconditions::Preconditions;
 use super::query::{Carried, Query};
 use super::vary::Vary;
-use super::{digest, fields};
 
 /// The longest target, in bytes, that may become part of a key.
 pub const TARGET_MAX: usize = 8 * 1024;
@@ -33,8 +34,8 @@ pub struct Ask {
     pub directives: RequestDirectives,
     /// The request's conditions on what it already has.
     pub preconditions: Preconditions,
-    /// Whether it asks for `Repr-Digest` (RFC 9530 §4).
-    pub wants_digest: bool,
+    /// The digests that it asks for (RFC 9530 §4).
+    pub wants: Wants,
     /// Whether it carries `Authorization` that is not part of the key.
     pub authorized: bool,
     /// Path and query as received.
@@ -116,7 +117,7 @@ pub fn read(
         arrived,
         directives,
         preconditions,
-        wants_digest: digest::wants_repr_digest(own),
+        wants: Wants::of(own),
         authorized,
         target: target.clone(),
         fields: outgoing(own),
@@ -158,6 +159,14 @@ impl Ask {
     #[must_use]
     pub const fn demands_validation(&self) -> bool {
         self.directives.no_cache
+    }
+
+    /// Whether the request wants nothing stale: RFC 9111 §5.2.1.1: "Unless the max-stale request directive is also
+    /// present, the client does not wish to receive a stale response"; §5.2.1.3 goes further.
+    #[must_use]
+    pub const fn declines_stale(&self) -> bool {
+        let RequestDirectives { max_age, min_fresh, max_stale, .. } = &self.directives;
+        min_fresh.is_some() || (max_age.is_some() && max_stale.is_none())
     }
 }
 

@@ -136,6 +136,8 @@ pub struct RequestDirectives {
     pub max_age: Option<Duration>,
     /// `min-fresh`; 2^31 seconds when it is malformed.
     pub min_fresh: Option<Duration>,
+    /// `stale-if-error` (RFC 5861 §4); zero when it is malformed or contradicts itself.
+    pub stale_if_error: Option<Duration>,
     /// `max-stale`: `Some(None)` accepts any staleness; absent when it is malformed.
     pub max_stale: Option<Option<Duration>>,
 }
@@ -152,6 +154,7 @@ impl RequestDirectives {
                 "no-cache" => said.no_cache = true,
                 "only-if-cached" => said.only_if_cached = true,
                 "max-age" => said.max_age = merged(said.max_age, value.as_deref()),
+                "stale-if-error" => said.stale_if_error = merged(said.stale_if_error, value.as_deref()),
                 "min-fresh" => {
                     let asked = value.as_deref().and_then(seconds).unwrap_or(LONGEST);
                     said.min_fresh = said.min_fresh.max(Some(asked));
@@ -325,6 +328,7 @@ mod tests {
         assert_eq!(request("min-fresh=5").min_fresh, secs(5), "§5.2.1.3");
         assert_eq!(request("min-fresh=x").min_fresh, secs(1 << 31), "malformed asks for the most");
         assert_eq!(request("max-age=0").max_age, secs(0), "§5.2.1.1");
+        assert_eq!(request("stale-if-error=5").stale_if_error, secs(5), "RFC 5861 §4");
         assert!(request("only-if-cached").only_if_cached, "§5.2.1.7");
         assert!(request("no-store").no_store, "§5.2.1.5");
         assert!(request("no-cache").no_cache, "§5.2.1.4");

@@ -10,8 +10,10 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header, response};
 
+use super::ask::Ask;
 use super::decide::shared_by_check;
-use super::digest::{self, Sha256};
+use super::digest::{self, Digest, Sha256};
+use super::integrity;
 use super::moment::Now;
 use super::outcome::{Proof, Unproven};
 use super::policy::{Policy, Verify};
@@ -36,7 +38,7 @@ pub enum Verdict {
 /// When an exchange was made: what a judgement needs to know of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
-    /// The moment it began and the epoch of its target then.
+    /// The moment and the invalidation epoch in which it began.
     pub standing: Standing,
     /// The wall time as it began.
     pub asked: SystemTime,
@@ -51,6 +53,7 @@ pub fn conditional(
     candidates: &[Arc<StoredResponse>],
     selected: bool,
     answer: &response::Parts,
+    ask: &Ask,
     policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
@@ -62,7 +65,9 @@ pub fn conditional(
         return Verdict::Unproven(Unproven::Age);
     }
     match picked(candidates, selected, &answer.headers, policy) {
-        Ok((stored, proof)) => Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, policy, exchange)),
+        Ok((stored, proof)) => {
+            Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, ask, policy, exchange))
+        }
         Err(unproven) => Verdict::Unproven(unproven),
     }
 }
@@ -107,12 +112,14 @@ fn why_not(stored: &StoredResponse) -> Unproven {
     }
 }
 
-/// Judges the answer to a HEAD about `stored` (RFC 9111 §4.3.5, and stricter: what agrees must be a proof).
+/// Judges the answer to a HEAD about `stored` (RFC 9111 §4.3.5, and stricter: what agrees must be a proof). `own_digest` is
+/// the stored content's digest by the algorithm of [`head_claims`].
 #[must_use]
 pub fn head(
     stored: &Arc<StoredResponse>,
-    sha256: Option<Sha256>,
+    own_digest: Option<Digest>,
     answer: &response::Parts,
+    ask: &Ask,
     policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
@@ -126,14 +133,14 @@ pub fn head(
     if own.fields.get(header::CONTENT_ENCODING) != answer.headers.get(header::CONTENT_ENCODING) {
         return Verdict::Unproven(Unproven::NothingComparable);
     }
-    let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, policy, exchange));
-    if let (Some(claimed), Some(sha256)) = (digest::repr_digest_of(&answer.headers), sha256) {
-        return if claimed == sha256 { same(Proof::ReprDigest) } else { Verdict::Changed };
+    let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, ask, policy, exchange));
+    if let (Some(claimed), Some(own_digest)) = (head_claims(answer), own_digest) {
+        return if claimed == own_digest { same(Proof::ReprDigest) } else { Verdict::Changed };
     }
     let Some((own_tag, tag)) = own.tag.as_ref().zip(EntityTag::of(&answer.headers)) else {
         return Verdict::Unproven(Unproven::NothingComparable);
     };
-    let length = answer.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = content_length(&answer.headers);
     let modified = validator::date_of(&answer.headers, header::LAST_MODIFIED);
     let differs = !own_tag.weak_eq(&tag)
         || length.is_some_and(|length| length != stored.len() as u64)
@@ -146,10 +153,61 @@ pub fn head(
     }
 }
 
-/// Whether a HEAD answer carries a `Repr-Digest`, so that the stored content's own SHA-256 is worth computing.
+/// The `Repr-Digest` that a HEAD answer carries: the stored content's own by the same algorithm is worth computing.
 #[must_use]
-pub fn head_needs_digest(answer: &response::Parts) -> bool {
-    digest::repr_digest_of(&answer.headers).is_some()
+pub fn head_claims(answer: &response::Parts) -> Option<Digest> {
+    integrity::repr_digest(&answer.headers)
+}
+
+/// What the answer to a client's HEAD says about a stored GET response (RFC 9111 §4.3.5).
+#[derive(Debug)]
+pub enum HeadUpdate {
+    /// It describes the same response: this is that response with the fields of the HEAD.
+    ///
+    /// It stands where it stood: that fields agree is no proof of sameness, so nothing was confirmed.
+    Freshened(Arc<StoredResponse>),
+    /// It describes another one.
+    Differs,
+    /// It says nothing that could be compared.
+    Silent,
+}
+
+/// Compares the 200 to a client's HEAD with `stored`, which the request could have selected.
+///
+/// RFC 9111 §4.3.5: "if the stored response and HEAD response have matching values for any received validator fields
+/// (ETag and Last-Modified) and, if the HEAD response has a Content-Length header field, the value of Content-Length
+/// matches that of the stored response, the cache SHOULD update the stored response [..]; otherwise, the cache SHOULD
+/// consider the stored response to be stale." One that carries none of the three is [`HeadUpdate::Silent`] here: a new
+/// lifetime should have some ground.
+#[must_use]
+pub fn head_update(
+    stored: &StoredResponse,
+    answer: &response::Parts,
+    ask: &Ask,
+    policy: &Policy,
+    asked: SystemTime,
+    answered: Now,
+) -> HeadUpdate {
+    if answer.status != StatusCode::OK || stored.head().status != StatusCode::OK {
+        return HeadUpdate::Silent;
+    }
+    let (own, theirs) = (stored.head(), &answer.headers);
+    let compared = [
+        EntityTag::of(theirs).map(|tag| own.tag == Some(tag)),
+        validator::date_of(theirs, header::LAST_MODIFIED).map(|date| own.last_modified == Some(date)),
+        content_length(theirs).map(|length| length == stored.len() as u64),
+    ];
+    if compared.contains(&Some(false)) {
+        return HeadUpdate::Differs;
+    }
+    if !compared.contains(&Some(true)) {
+        return HeadUpdate::Silent;
+    }
+    HeadUpdate::Freshened(Arc::new(stored.freshened(theirs, &ask.fields, policy, asked, answered, stored.standing())))
+}
+
+fn content_length(head: &HeaderMap) -> Option<u64> {
+    head.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Judges what the digest endpoint answered about `stored`, whose SHA-256 is `sha256`.
@@ -159,6 +217,7 @@ pub fn digest_endpoint(
     sha256: Sha256,
     answer: &response::Parts,
     content: &[u8],
+    ask: &Ask,
     policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
@@ -170,7 +229,7 @@ pub fn digest_endpoint(
         Some(current) if current == sha256 => {
             // The endpoint's own fields say nothing about the representation's.
             let nothing = HeaderMap::new();
-            Verdict::Same(confirm(stored, &nothing, answer.status, Proof::DigestEndpoint, policy, exchange))
+            Verdict::Same(confirm(stored, &nothing, answer.status, Proof::DigestEndpoint, ask, policy, exchange))
         }
         Some(_) => Verdict::Changed,
     }
@@ -181,10 +240,11 @@ fn confirm(
     update: &HeaderMap,
     status: StatusCode,
     proof: Proof,
+    ask: &Ask,
     policy: &Policy,
     exchange: Exchange,
 ) -> Confirmation {
-    let fresh = stored.freshened(update, policy, exchange.asked, exchange.answered, exchange.standing);
+    let fresh = stored.freshened(update, &ask.fields, policy, exchange.asked, exchange.answered, exchange.standing);
     Confirmation::new(Arc::new(fresh), exchange.standing.confirmed, proof, status)
 }
 

@@ -3,7 +3,7 @@
 //! Both are bytes made of parts that each carry their length, so no two different inputs make the same key. Target and
 //! query are taken byte for byte: nothing is decoded, dropped or reordered.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
 use http::header::HeaderName;
@@ -71,9 +71,14 @@ impl CacheKey {
     /// Two targets may share one: what is invalidated by it may be more than was meant, never less.
     #[must_use]
     pub fn target_hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.target_bytes().hash(&mut hasher);
-        hasher.finish()
+        hash(self.target_bytes())
+    }
+
+    /// A hash of the origin, which is scheme, host and port (RFC 9110 §4.3.1), likewise.
+    #[must_use]
+    pub fn origin_hash(&self) -> u64 {
+        let [scheme, authority, _] = self.target_parts();
+        hash((scheme, authority))
     }
 
     fn target_parts(&self) -> [&[u8]; 3] {
@@ -84,6 +89,12 @@ impl CacheKey {
         }
         parts
     }
+}
+
+fn hash(parts: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What requests must agree in to share an exchange: the cache key, and every field that could select a representation.
@@ -240,6 +251,23 @@ mod tests {
             assert_eq!(key.target(), (&b"api.example"[..], "/me?x=1"));
             assert_eq!(key.scheme(), "https");
             assert_eq!((key.target_bytes(), key.target_hash()), (plain.as_bytes(), plain.target_hash()));
+            assert_eq!(key.origin_hash(), plain.origin_hash());
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let rows = [
+            ("whatever the path", ("http", "a", "/b"), true),
+            ("a host's case", ("http", "A", "/"), true),
+            ("the default port", ("http", "a:80", "/"), true),
+            ("another scheme", ("https", "a", "/"), false),
+            ("another host", ("http", "b", "/"), false),
+            ("another port", ("http", "a:8080", "/"), false),
+        ];
+        for (sentence, other, same) in rows {
+            let same_hash = key("http", "a", "/").origin_hash() == key(other.0, other.1, other.2).origin_hash();
+            assert_eq!(same_hash, same, "RFC 9110 §4.3.1: {sentence}");
         }
     }
 

@@ -82,9 +82,14 @@ words! {
     Excuse {
         /// RFC 9111 says that it is fresh, and the route's `verify` is `when-stale`.
         Fresh = "fresh",
+        /// It is stale by no more than the request accepts (`max-stale`, RFC 9111 §5.2.1.2).
+        MaxStale = "max-stale",
+        /// It is stale by no more than the response allows while it is being validated (RFC 5861 §3).
+        StaleWhileRevalidate = "stale-while-revalidate",
         /// An exchange confirmed it within the route's lease.
         Lease = "lease",
-        /// The origin could not be asked, and the route says `on_check_error = "serve-stale"` (RFC 5861 §4).
+        /// The origin could not be asked, and the route (`on_check_error = "serve-stale"`), the response or the request
+        /// allows it (`stale-if-error`, RFC 5861 §4).
         StaleIfError = "stale-if-error",
     }
 }
@@ -196,10 +201,12 @@ words! {
         EventStream = "event-stream",
         /// The body ended early.
         Incomplete = "incomplete",
-        /// `Content-Length` or `Repr-Digest` contradicts the bytes.
+        /// `Content-Length`, `Content-Digest` or `Repr-Digest` contradicts the bytes.
         Contradicted = "contradicted",
         /// Neither fresh for any time nor equipped with a validator: nothing would be gained (`when-stale`).
         NeverUsable = "never-usable",
+        /// An error, while something is stored that may be served in its place (RFC 5861 §4).
+        StaleIfError = "stale-if-error",
         /// The answer is partial or otherwise not the whole representation.
         Partial = "partial",
         /// Nobody waits for it any longer and it is not being recorded.

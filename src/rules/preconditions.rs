@@ -48,11 +48,12 @@ impl Preconditions {
         self.has_if_match || self.has_if_unmodified_since || self.has_if_range
     }
 
-    /// Whether a stored response with these validators answers the request with a 304.
+    /// Whether a response with these validators answers the request with a 304. `modified` is when it was last
+    /// modified, as far as it says.
     ///
-    /// An absent `last_modified` answers no `If-Modified-Since`: a whole answer is never wrong.
+    /// Absent, it answers no `If-Modified-Since`: a whole answer is never wrong.
     #[must_use]
-    pub fn not_modified(&self, etag: Option<&EntityTag>, last_modified: Option<SystemTime>) -> bool {
+    pub fn not_modified(&self, etag: Option<&EntityTag>, modified: Option<SystemTime>) -> bool {
         // RFC 9110 §13.2.2: "When If-None-Match is not present, [..] and If-Modified-Since is present, evaluate the
         // If-Modified-Since precondition". So the tag wins, even where nothing in its field is a tag.
         match &self.if_none_match {
@@ -63,7 +64,7 @@ impl Preconditions {
             Some(list) => etag.is_some_and(|etag| list.names_weakly(etag)),
             // RFC 9110 §13.1.3: "If the selected representation's last modification date is earlier or equal to the
             // date provided in the field value, the condition is false."
-            None => match (self.if_modified_since, last_modified) {
+            None => match (self.if_modified_since, modified) {
                 (Some(since), Some(modified)) => modified <= since,
                 _ => false,
             },

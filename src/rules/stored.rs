@@ -9,24 +9,29 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::digest::{self, Sha256};
+use super::digest::{Algorithm, Digest, Sha256, Sha512};
 use super::directives::ResponseDirectives;
 use super::freshness::Lifetime;
+use super::groups::Groups;
 use super::moment::{Moment, Now};
 use super::outcome::SkipReason;
 use super::policy::Policy;
 use super::recognise::{self, Recipe};
 use super::validator::{self, EntityTag};
 use super::vary::Vary;
-use super::{fields, freshness, targeted};
+use super::{fields, freshness, integrity, targeted};
 
-/// A response body whose every byte was received: the end was seen and the declared length agrees.
+/// A response body whose every byte was received: the end was seen, and the declared length and digests agree.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     bytes: Bytes,
     trailers: Option<HeaderMap>,
+    /// Computed when something first needs it.
+    sha256: OnceLock<Sha256>,
+    /// Likewise.
+    sha512: OnceLock<Sha512>,
 }
 
 impl Recorded {
@@ -34,8 +39,9 @@ impl Recorded {
     /// the buffer alive).
     ///
     /// # Errors
-    /// [`SkipReason::Contradicted`] if `declared`, the `Content-Length`, or the `Repr-Digest` in `head` disagrees with
-    /// the bytes. The digest is only computed where the head claims one.
+    /// [`SkipReason::Contradicted`] if the bytes disagree with `declared`, the `Content-Length`, or with a digest that
+    /// `head` or `trailers` claim (RFC 9530). Digests are computed where one is claimed: callers with more than a few
+    /// KiB do this off the runtime threads.
     pub fn complete(
         chunks: &[Bytes],
         declared: Option<u64>,
@@ -50,10 +56,28 @@ impl Recorded {
         for chunk in chunks {
             whole.extend_from_slice(chunk);
         }
-        if digest::repr_digest_of(head).is_some_and(|claimed| claimed != Sha256::of(&whole)) {
-            return Err(SkipReason::Contradicted);
+        let (sha256, sha512) = (OnceLock::new(), OnceLock::new());
+        let recorded = Self { bytes: Bytes::from(whole), trailers, sha256, sha512 };
+        let agrees = |claim: Digest| recorded.digest(claim.algorithm()) == claim;
+        if integrity::claims(head, recorded.trailers.as_ref()).all(agrees) {
+            Ok(recorded)
+        } else {
+            Err(SkipReason::Contradicted)
         }
-        Ok(Self { bytes: Bytes::from(whole), trailers })
+    }
+
+    fn digest(&self, algorithm: Algorithm) -> Digest {
+        match algorithm {
+            Algorithm::Sha256 => Digest::Sha256(*self.sha256.get_or_init(|| Sha256::of(&self.bytes))),
+            Algorithm::Sha512 => Digest::Sha512(*self.sha512.get_or_init(|| Sha512::of(&self.bytes))),
+        }
+    }
+
+    fn is_digested(&self, algorithm: Algorithm) -> bool {
+        match algorithm {
+            Algorithm::Sha256 => self.sha256.get().is_some(),
+            Algorithm::Sha512 => self.sha512.get().is_some(),
+        }
     }
 
     /// Length in bytes.
@@ -67,14 +91,6 @@ impl Recorded {
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
-}
-
-/// Content and what was computed from it; shared by all heads that freshening makes.
-#[derive(Debug)]
-struct Content {
-    recorded: Recorded,
-    /// Computed when something first needs it.
-    sha256: OnceLock<Sha256>,
 }
 
 /// A response head ready to be stored: filtered, copied, parsed once.
@@ -94,6 +110,8 @@ pub struct StoredHead {
     pub last_modified: Option<SystemTime>,
     /// The fields that select this response.
     pub vary: Vary,
+    /// The groups with which it is invalidated.
+    pub groups: Groups,
     /// `corrected_initial_age` (RFC 9111 §4.2.3).
     initial_age: Duration,
     /// When the head was received.
@@ -138,6 +156,7 @@ impl StoredHead {
             tag_vouches,
             last_modified: validator::date_of(&fields, header::LAST_MODIFIED),
             vary: Vary::of(&fields),
+            groups: Groups::of(&fields),
             lifetime: freshness::lifetime(status, &directives, &fields, policy.heuristic_max),
             tag,
             directives,
@@ -171,7 +190,8 @@ impl StoredHead {
 
     /// What the head weighs in memory, in bytes.
     fn weight(&self) -> usize {
-        self.fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum()
+        let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_OVERHEAD;
+        self.fields.iter().map(field).sum::<usize>() + self.groups.weight()
     }
 }
 
@@ -186,16 +206,26 @@ const ENTRY_OVERHEAD: usize = 1024;
 pub struct Standing {
     /// When the exchange began that fetched it or last confirmed it.
     pub confirmed: Moment,
-    /// The invalidation epoch of its target as that exchange began: an invalidation since then changes the target's
-    /// epoch, and makes this response one that must be validated (RFC 9111 §4.4).
+    /// The invalidation epoch in which that exchange began: an invalidation that opened a later one, and touches this
+    /// response, makes it one that must be validated (RFC 9111 §4.4).
     pub epoch: u64,
+}
+
+impl Standing {
+    /// Whether an invalidation touched the response since the exchange began: `invalidated` is the epoch that the latest
+    /// one to touch it opened.
+    #[must_use]
+    pub const fn is_invalidated(&self, invalidated: u64) -> bool {
+        invalidated > self.epoch
+    }
 }
 
 /// A complete stored response.
 #[derive(Clone, Debug)]
 pub struct StoredResponse {
     head: Arc<StoredHead>,
-    content: Arc<Content>,
+    /// Shared by all heads that freshening makes.
+    content: Arc<Recorded>,
     /// Which digest of the content the origin's tag is, if it is one.
     recognised: Option<Recipe>,
     /// The values of the request's selecting fields, canonical (RFC 9111 §4.1).
@@ -219,23 +249,34 @@ impl StoredResponse {
             recognised,
             selecting: head.vary.selecting(request),
             head: Arc::new(head),
-            content: Arc::new(Content { recorded, sha256: OnceLock::new() }),
+            content: Arc::new(recorded),
             standing,
         }
     }
 
-    /// The same content under a head that an answer updated, confirmed by the exchange of `standing`.
+    /// The same content under a head that an answer to `request` updated, confirmed by the exchange of `standing`.
+    ///
+    /// Where the update names more in `Vary`, the response is from now on the one for what this request says of it.
     #[must_use]
     pub fn freshened(
         &self,
         update: &HeaderMap,
+        request: &HeaderMap,
         policy: &Policy,
         asked: SystemTime,
         now: Now,
         standing: Standing,
     ) -> Self {
         let mut fresh = self.clone();
-        fresh.head = Arc::new(self.head.freshened(update, policy, asked, now));
+        let mut head = self.head.freshened(update, policy, asked, now);
+        // What was not confirmed is still what an invalidation of the groups that it had has touched.
+        if standing == self.standing {
+            head.groups = head.groups.and(&self.head.groups);
+        }
+        fresh.head = Arc::new(head);
+        if fresh.head.vary != self.head.vary {
+            fresh.selecting = fresh.head.vary.selecting(request);
+        }
         fresh.standing = standing;
         fresh
     }
@@ -244,9 +285,9 @@ impl StoredResponse {
     #[must_use]
     pub fn reheaded(&self, mut head: StoredHead, request: &HeaderMap, standing: Standing) -> Self {
         if head.tag != self.head.tag {
-            return Self::new(head, self.content.recorded.clone(), request, standing);
+            return Self::new(head, (*self.content).clone(), request, standing);
         }
-        head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.content.recorded.len()));
+        head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.content.len()));
         Self {
             recognised: self.recognised,
             selecting: head.vary.selecting(request),
@@ -277,37 +318,44 @@ impl StoredResponse {
     /// The content's length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.content.recorded.len()
+        self.content.len()
     }
 
     /// Whether there is no content.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.content.recorded.is_empty()
+        self.content.is_empty()
     }
 
-    /// The content's SHA-256, computed on the first call (about 9 us per KiB on a CPU without SHA extensions).
+    /// The content's digest, computed on the first call for each algorithm (about 9 us per KiB on a CPU without SHA
+    /// extensions), or when the content was recorded under a head that claimed it.
+    #[must_use]
+    pub fn digest(&self, algorithm: Algorithm) -> Digest {
+        self.content.digest(algorithm)
+    }
+
+    /// Whether [`digest`](Self::digest) has been computed.
+    #[must_use]
+    pub fn is_digested(&self, algorithm: Algorithm) -> bool {
+        self.content.is_digested(algorithm)
+    }
+
+    /// The content's SHA-256, as [`digest`](Self::digest) computes it.
     #[must_use]
     pub fn sha256(&self) -> Sha256 {
-        *self.content.sha256.get_or_init(|| Sha256::of(&self.content.recorded.bytes))
-    }
-
-    /// Whether [`sha256`](Self::sha256) has been computed.
-    #[must_use]
-    pub fn sha256_known(&self) -> bool {
-        self.content.sha256.get().is_some()
+        *self.content.sha256.get_or_init(|| Sha256::of(&self.content.bytes))
     }
 
     /// Whether the content at `offset` begins with `bytes`: how a full answer is compared as it arrives.
     #[must_use]
     pub fn continues_with(&self, offset: usize, bytes: &[u8]) -> bool {
-        self.content.recorded.bytes.get(offset..).is_some_and(|rest| rest.starts_with(bytes))
+        self.content.bytes.get(offset..).is_some_and(|rest| rest.starts_with(bytes))
     }
 
     /// The first `length` bytes of the content: for a [`Comparison`](super::judge::Comparison) that found them equal to
     /// what the origin has just sent.
     pub(super) fn agreed_prefix(&self, length: usize) -> Bytes {
-        self.content.recorded.bytes.slice(..length.min(self.len()))
+        self.content.bytes.slice(..length.min(self.len()))
     }
 
     /// Whether the request's selecting fields are those that this response was stored for (RFC 9111 §4.1).
@@ -330,7 +378,7 @@ impl StoredResponse {
 
     /// The content and its trailers: for [`promise`](super::promise) alone.
     pub(super) fn content(&self) -> (Bytes, Option<HeaderMap>) {
-        (self.content.recorded.bytes.clone(), self.content.recorded.trailers.clone())
+        (self.content.bytes.clone(), self.content.trailers.clone())
     }
 }
 

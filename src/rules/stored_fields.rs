@@ -14,9 +14,9 @@ use super::vary::Vary;
 #[must_use]
 pub fn freshen(stored: &HeaderMap, update: &HeaderMap, keep_set_cookie: bool) -> HeaderMap {
     let mut brought = storable_head(update, keep_set_cookie);
-    // RFC 9111 §3.2 excepts Content-Length, and what "the cache's stored response depends upon". All that describes the
-    // stored bytes is taken for that: an update cannot have changed them. A `Content-Digest` in a 304 is even the digest
-    // of no content.
+    // RFC 9111 §3.2 excepts Content-Length, and what "the cache's stored response depends upon". All that describes how
+    // the stored bytes are coded and cut is taken for that: an update cannot have changed them. A `Content-Digest` in a
+    // 304 is even the digest of no content. Their type may be told anew.
     for name in CONTENT {
         brought.remove(*name);
     }
@@ -61,17 +61,9 @@ pub fn storable_head(head: &HeaderMap, keep_set_cookie: bool) -> HeaderMap {
     storable
 }
 
-/// Fields that describe the bytes of the content or the representation (RFC 9110 §8, RFC 9530).
-const CONTENT: &[&str] = &[
-    "content-encoding",
-    "content-type",
-    "content-range",
-    "content-length",
-    "content-md5",
-    "content-digest",
-    "repr-digest",
-    "digest",
-];
+/// Fields that only the bytes of the content can make true (RFC 9110 §8, RFC 9530).
+const CONTENT: &[&str] =
+    &["content-encoding", "content-range", "content-length", "content-md5", "content-digest", "repr-digest", "digest"];
 
 /// The `Vary` of a stored response that an update widens, or `None` where the update names nothing new.
 fn more_varied(stored: &Vary, update: &Vary) -> Option<HeaderValue> {
@@ -127,6 +119,13 @@ mod tests {
                 &["5"],
             ),
             ("no coding is added", &[], &[("content-encoding", "gzip")], "content-encoding", &[]),
+            (
+                "the type is told anew",
+                &[("content-type", "text/plain")],
+                &[("content-type", "text/plain;charset=utf-8")],
+                "content-type",
+                &["text/plain;charset=utf-8"],
+            ),
             ("a tag that is not equal is not taken", &[("etag", "\"1\"")], &[("etag", "\"2\"")], "etag", &["\"1\""]),
             ("nor one that is weaker", &[("etag", "\"1\"")], &[("etag", "W/\"1\"")], "etag", &["\"1\""]),
             ("nor one where there was none", &[], &[("etag", "\"1\"")], "etag", &[]),
@@ -151,6 +150,9 @@ mod tests {
             let values: Vec<_> = fresh.get_all(*name).iter().map(|value| value.to_str().unwrap()).collect();
             assert_eq!(values, *expected, "{sentence}");
         }
+        let cookie = head(&[("set-cookie", "c=d")]);
+        let kept = freshen(&head(&[("set-cookie", "a=b")]), &cookie, true);
+        assert_eq!(kept, cookie, "where cookies are stored, they are fields like others");
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub(crate) struct Stored {
 
 /// A stored 200 of "abc", fetched just now.
 pub(crate) fn stored() -> Stored {
-    Stored { status: 200, lines: Vec::new(), request: HeaderMap::new(), body: b"abc", age: 0, epoch: 0 }
+    Stored { status: 200, lines: Vec::new(), request: HeaderMap::new(), body: b"abc", age: 0, epoch: 1 }
 }
 
 impl Stored {
@@ -174,9 +174,9 @@ impl Stored {
         self
     }
 
-    /// Fetched before the target's last invalidation.
+    /// Fetched before the last invalidation that touches it.
     pub(crate) const fn invalidated(mut self) -> Self {
-        self.epoch = u64::MAX;
+        self.epoch = 0;
         self
     }
 

@@ -17,7 +17,7 @@ use truehit::metrics::Metrics;
 use truehit::origin::{Origin, OriginError};
 use truehit::proxy::{Proxy, Shared};
 use truehit::rules::policy::Policy;
-use truehit::server::{Drain, Peer};
+use truehit::server::{Drain, InterimSink, Peer};
 
 /// A wall time for tests: 2026-01-01.
 pub const NEW_YEAR: Duration = Duration::from_secs(1_767_225_600);
@@ -175,5 +175,5 @@ fn build(method: &str, target: &str, fields: &[(&str, &str)]) -> http::request::
 }
 
 fn peer() -> Peer {
-    Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false }
+    Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false, interim: InterimSink::default() }
 }
