@@ -30,7 +30,7 @@ fn each_mistake_in_a_file_is_named_with_its_line_and_its_remedy() {
         (
             "an unknown key of a route",
             "[[route]]\nname = \"a\"\n[[route]]\nname = \"b\"\noverlaps = 1\n",
-            "t.toml:5: route[1].overlaps: unknown key; allowed: name, methods, paths, hosts, verify, check, on_check_error, stale_max, trust, authorization, cookies, set_cookie, digest_endpoint, object_max, collapse, overlap, gather, gather_max; did you mean \"overlap\"?".to_owned(),
+            "t.toml:5: route[1].overlaps: unknown key; allowed: name, methods, paths, hosts, verify, check, on_check_error, stale_max, trust, authorization, cookies, set_cookie, close_delimited, heuristic, heuristic_max, targeted, targeted_fields, digest_endpoint, object_max, content_max, graphql, collapse, overlap, gather, gather_max; did you mean \"overlap\"?".to_owned(),
         ),
         ("a value where a table belongs", "origin = \"http://a\"\n", "t.toml:1: origin: found \"http://a\"; allowed: a table".to_owned()),
         ("a table where a value belongs", "[log.level]\nx = 1\n", "t.toml:1: log.level: found { x = 1 }; allowed: \"error\", \"warn\", \"info\", \"debug\", \"trace\", \"off\", or a filter as \"info,truehit::origin=debug\"".to_owned()),
@@ -200,7 +200,7 @@ fn mistakes_in_the_environment_name_the_variable() {
         (
             "TRUEHIT_ROUTE",
             "[{ name = \"a\", verfy = \"off\" }]",
-            "TRUEHIT_ROUTE: route[0].verfy: unknown key; allowed: name, methods, paths, hosts, verify, check, on_check_error, stale_max, trust, authorization, cookies, set_cookie, digest_endpoint, object_max, collapse, overlap, gather, gather_max; did you mean \"verify\"?",
+            "TRUEHIT_ROUTE: route[0].verfy: unknown key; allowed: name, methods, paths, hosts, verify, check, on_check_error, stale_max, trust, authorization, cookies, set_cookie, close_delimited, heuristic, heuristic_max, targeted, targeted_fields, digest_endpoint, object_max, content_max, graphql, collapse, overlap, gather, gather_max; did you mean \"verify\"?",
         ),
     ] {
         assert_eq!(minimal().var(variable, value).error(), expected);
