@@ -114,9 +114,10 @@ impl Store {
         groups.hashes(key.origin_hash()).map(mark).fold(target, u64::max)
     }
 
-    /// Everything stored for the key's target, and everything being fetched for it, must be validated from now on.
-    pub fn invalidate(&self, key: &CacheKey) {
-        self.invalidate_all([key.target_hash()]);
+    /// Everything stored for the key's target, and everything being fetched for it, must be validated from now on. Gives
+    /// the epoch that this opened.
+    pub fn invalidate(&self, key: &CacheKey) -> u64 {
+        self.invalidate_all([key.target_hash()])
     }
 
     /// Everything of the key's origin that belongs to one of `groups`, stored or being fetched, must be validated from
@@ -127,9 +128,10 @@ impl Store {
         }
     }
 
-    fn invalidate_all(&self, hashes: impl IntoIterator<Item = u64>) {
+    fn invalidate_all(&self, hashes: impl IntoIterator<Item = u64>) -> u64 {
         let opened = self.open_epoch();
         hashes.into_iter().for_each(|hash| self.marks.raise(hash, opened));
+        opened
     }
 
     fn open_epoch(&self) -> u64 {

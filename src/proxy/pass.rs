@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, Request, Response, StatusCode, request, response};
+use http::{HeaderMap, Method, Request, Response, StatusCode, request, response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
@@ -53,7 +53,7 @@ impl<O: Origin> Proxy<O> {
             .then(|| head.extensions.remove::<hyper::upgrade::OnUpgrade>())
             .flatten();
         let protocol = head.headers.get(header::UPGRADE).cloned();
-        let mut posted = self.posted(&head, &content, &target, &peer);
+        let posted = self.posted(&head, &content, &target, &peer);
         fields::remove_hop_by_hop(&mut head.headers);
         let mut outgoing = std::mem::take(&mut head.headers);
         self.prepare(&mut outgoing, &head, &target, &peer);
@@ -78,20 +78,20 @@ impl<O: Origin> Proxy<O> {
             Ok(response) => response,
             Err(error) => return self.render_failed(visit, &error, Ride::default()),
         };
+        let posted = posted.filter(|posted| self.is_latest(posted, response.headers()));
+        let invalidated = match is_query || is_safe(&head.method) {
+            true => None,
+            false => self.invalidate(&head, &target, response.status(), response.headers()),
+        };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.invalidate(&head, &target, response.status(), response.headers());
             return self.tunnel(visit, upgrade, response);
         }
         let (mut parts, body) = response.into_parts();
-        if !is_query {
-            posted = posted.filter(|posted| self.is_latest(posted, &parts.headers));
-            self.invalidate(&head, &target, parts.status, &parts.headers);
-        }
         if let Some(ask) = ask.filter(|ask| ask.head_only) {
             self.freshen_by_head(&ask, visit.policy(), &parts, sent.wall, answered);
         }
         fields::remove_hop_by_hop(&mut parts.headers);
-        let (content, stored) = match self.record(posted, &target, &parts, body) {
+        let (content, stored) = match self.record(posted.zip(invalidated), &target, &parts, body) {
             Ok(reader) => (Content::Filling(reader), true),
             Err(body) => (Content::Passing(body, Purpose::Pass), false),
         };
@@ -101,28 +101,33 @@ impl<O: Origin> Proxy<O> {
         Response::from_parts(parts, Body::new(content, settled))
     }
 
-    /// What an unsafe request invalidates, stored or being fetched, before its response goes out.
+    /// Invalidates what an unsafe request does, stored or being fetched, before its response goes out: gives the epoch
+    /// that this opened for its target, if it succeeded.
     ///
     /// RFC 9111 §4.4: where it succeeded, the target URI, and what `Location` and `Content-Location` name on the same
     /// origin. RFC 9875 §3: whatever belongs to a group that `Cache-Group-Invalidation` names, with any status: the
     /// origin says what it has changed, also where it failed half-way.
-    fn invalidate(&self, head: &request::Parts, target: &Target, status: StatusCode, fields: &HeaderMap) {
-        // RFC 10008 §2: QUERY is safe.
-        if head.method.is_safe() {
-            return;
-        }
-        let Some(own) = head.uri.path_and_query() else { return };
+    fn invalidate(
+        &self,
+        head: &request::Parts,
+        target: &Target,
+        status: StatusCode,
+        fields: &HeaderMap,
+    ) -> Option<u64> {
+        let own = head.uri.path_and_query()?;
         let store = &self.shared.store;
         let key = |path_and_query: &str| CacheKey::new(target.scheme, &target.authority, path_and_query, &[]);
         store.invalidate_groups(&key(own.as_str()), &Groups::invalidated_by(fields));
         if !(status.is_success() || status.is_redirection()) {
-            return;
+            return None;
         }
-        store.invalidate(&key(own.as_str()));
         for value in [header::LOCATION, header::CONTENT_LOCATION].iter().filter_map(|name| fields.get(name)) {
             let named = location::target_on_same_origin(target.scheme, &target.authority, own.as_str(), value);
-            named.into_iter().for_each(|named| store.invalidate(&key(named.as_str())));
+            named.into_iter().for_each(|named| {
+                store.invalidate(&key(named.as_str()));
+            });
         }
+        Some(store.invalidate(&key(own.as_str())))
     }
 
     /// RFC 9111 §4.3.5: the 200 to a HEAD freshens a stored GET response that it describes, and one that it contradicts
@@ -177,6 +182,11 @@ impl<O: Origin> Proxy<O> {
         let settled = visit.settle(outcome, parts.status, Ride::default());
         Response::from_parts(parts, Body::new(Content::Empty, settled))
     }
+}
+
+/// RFC 9110 §9.2.1, and RFC 10008 §2: QUERY is safe too. A method that is not known is not.
+fn is_safe(method: &Method) -> bool {
+    matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY")
 }
 
 /// A client's content on its way to the origin.

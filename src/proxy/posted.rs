@@ -59,22 +59,23 @@ impl<O: Origin> Proxy<O> {
         Some(Posted { ask: Arc::new(ask), policy: Arc::clone(policy), asked, epoch })
     }
 
-    /// Whether nothing has invalidated the response with these fields since the POST left: whatever did may have come
-    /// after it. To be asked before the POST itself invalidates.
+    /// Whether nothing else has invalidated the target, or what the answer belongs to, since the POST left: whatever did
+    /// may have come after it. To be asked before the POST itself invalidates.
     pub(super) fn is_latest(&self, posted: &Posted, answer: &HeaderMap) -> bool {
         self.shared.store.invalidated(&posted.ask.key, &Groups::of(answer)) <= posted.epoch
     }
 
-    /// Lets the response to a POST in, if it answers GETs: gives a reader for the client, or the body back.
+    /// Lets the response to a POST in, if it answers GETs: gives a reader for the client, or the body back. `posted` comes
+    /// with the epoch that the POST itself opened, for which it stands.
     pub(super) fn record(
         self: &Arc<Self>,
-        posted: Option<Posted>,
+        posted: Option<(Posted, u64)>,
         target: &Target,
         answer: &response::Parts,
         body: O::Body,
     ) -> Result<Reader, O::Body> {
-        let Some(Posted { ask, policy, asked, .. }) = posted else { return Err(body) };
-        let standing = Standing { confirmed: asked.at, epoch: self.shared.store.epoch() };
+        let Some((Posted { ask, policy, asked, .. }, epoch)) = posted else { return Err(body) };
+        let standing = Standing { confirmed: asked.at, epoch };
         let exchange = Exchange { standing, asked: asked.wall, answered: self.clock.now() };
         let errand = Errand { ask, policy, standing, stored: None, vary: Vec::new(), interim: InterimSink::default() };
         let Ok(head) = self.admits(&errand, answer, &body, exchange) else { return Err(body) };

@@ -80,11 +80,6 @@ impl Filled {
         (usable && self.selected_by(ask)).then(|| self.fill.reader()).flatten()
     }
 
-    /// A reader for the one whose own request it answers.
-    pub(super) fn first_reader(&self) -> Option<Reader> {
-        self.fill.reader()
-    }
-
     /// Removes what is for the one request that went out: the fields that `private` and `no-cache` name (RFC 9111
     /// §5.2.2.7, §5.2.2.4).
     pub(super) fn remove_unshared(&self, fields: &mut HeaderMap) {
@@ -92,6 +87,11 @@ impl Filled {
         for name in directives.private.fields().iter().chain(directives.no_cache.fields()) {
             fields.remove(name);
         }
+    }
+
+    /// A reader for the one whose own request it answers.
+    pub(super) fn first_reader(&self) -> Option<Reader> {
+        self.fill.reader()
     }
 
     /// The same, confirmed by a later exchange.

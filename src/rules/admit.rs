@@ -99,11 +99,10 @@ fn never_usable(ask: &Ask, head: &StoredHead, policy: &Policy, now: Moment) -> b
     let conditional = ask.is_conditional();
     let validator =
         conditional && head.status == StatusCode::OK && (head.tag.is_some() || head.last_modified.is_some());
+    let stated = conditional || head.lifetime().is_explicit();
     let stale = head.directives.stale_while_revalidate.max(head.directives.stale_if_error).unwrap_or_default();
-    let lifetime = head.lifetime();
-    let usable_for = lifetime.duration().saturating_add(stale);
-    let unusable = !validator && usable_for <= head.age(now) || !conditional && !lifetime.is_explicit();
-    policy.verify == Verify::WhenStale && unusable
+    let usable_for = head.lifetime().duration().saturating_add(stale);
+    policy.verify == Verify::WhenStale && !validator && !(stated && usable_for > head.age(now))
 }
 
 impl SkipReason {
