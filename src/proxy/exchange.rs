@@ -180,9 +180,7 @@ impl<O: Origin> Proxy<O> {
     /// method is for its content, which goes out again.
     pub(super) fn request(&self, errand: &Errand, method: Method) -> Request<RequestBody> {
         let (method, body) = match &errand.ask.query {
-            Some(query) if method == Method::GET => {
-                (query.method().clone(), RequestBody::Full(query.content().clone()))
-            }
+            Some(query) if method == Method::GET => (query.method().clone(), RequestBody::Full(query.bytes().clone())),
             _ => (method, RequestBody::Empty),
         };
         let mut request = Request::new(body);

@@ -30,7 +30,7 @@ pub(super) struct Posted {
     ask: Arc<Ask>,
     policy: Arc<Policy>,
     asked: Now,
-    /// The invalidation epoch of the target as the POST left.
+    /// The invalidation epoch in which it left.
     epoch: u64,
 }
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, response};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 
 use super::Proxy;
 use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX, is_error};
 use crate::fill::{Fill, Pump, Reader};
 use crate::metrics::EvictionCause;
-use crate::origin::{CloseDelimited, Origin, Purpose};
+use crate::origin::{CloseDelimited, Origin, OriginError, Purpose};
 use crate::rules::admit::{Framing, admit};
 use crate::rules::ask::Ask;
 use crate::rules::collapse;
@@ -253,7 +253,7 @@ impl<O: Origin> Proxy<O> {
             if let Err(abandoned) = poll_fn(|cx| pump.poll_room(cx)).await {
                 return self.watch.metrics.not_stored(abandoned);
             }
-            match body.frame().await {
+            match self.next_frame(&mut body, filled.purpose).await {
                 None => break,
                 Some(Err(error)) => {
                     self.watch.metrics.not_stored(SkipReason::Incomplete);
@@ -284,6 +284,16 @@ impl<O: Origin> Proxy<O> {
         }
         last.into_iter().for_each(|chunk| pump.push(chunk));
         pump.finish(trailers);
+    }
+
+    /// What passes may be silent for as long as it likes. What is recorded may not, whether its client still waits or not.
+    async fn next_frame(&self, body: &mut O::Body, purpose: Purpose) -> Option<Result<Frame<Bytes>, OriginError>> {
+        let frame = body.frame();
+        if purpose != Purpose::Pass {
+            return frame.await;
+        }
+        let progress_timeout = self.config.origin.progress_timeout;
+        tokio::time::timeout(progress_timeout, frame).await.unwrap_or(Some(Err(OriginError::ResponseTimeout)))
     }
 
     async fn store(&self, errand: &Errand, filled: &Filled, recorded: Recorded) {

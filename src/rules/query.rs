@@ -87,7 +87,7 @@ impl Query {
 
     /// The content that it is sent with.
     #[must_use]
-    pub const fn content(&self) -> &Bytes {
+    pub const fn bytes(&self) -> &Bytes {
         &self.content
     }
 

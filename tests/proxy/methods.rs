@@ -458,3 +458,16 @@ async fn a_posts_response_that_is_too_large_reaches_its_client_whole() {
     assert_eq!(house.get("/a").await.text(), "got");
     origin.done();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_posts_response_that_falls_silent_is_given_up() {
+    let origin = Script::new();
+    let house = House::with(origin.clone(), when_stale);
+    let (answer, body) = fresh("").with("content-location", "/a").streamed();
+    origin.expects("POST /a", answer).expects("GET /a", fresh("got"));
+    body.send(Ok(Frame::data(Bytes::from_static(b"12")))).unwrap();
+    let reply = post(&house, "write").await;
+    assert_eq!(reply.content.unwrap_err(), OriginError::ResponseTimeout, "no client waits for ever, and no memory");
+    assert_eq!(house.get("/a").await.text(), "got");
+    origin.done();
+}
