@@ -9,7 +9,7 @@
 //! RFC 9110 §12.5.4 notes that "some recipients treat the order in which language tags are listed as an indication of
 //! descending priority, particularly for tags that are assigned equal quality values", and that "this behavior cannot be
 //! relied upon". An origin that does so and still says only `Vary: Accept-Language` gets two such orders for one where a
-//! fresh response is served unasked. Under `every-hit` its check has the request's own order.
+//! response is served unasked: while it is fresh, or within a lease. A check has the request's own order.
 
 use http::header::{self, HeaderName};
 
