@@ -55,7 +55,15 @@ impl Lookup {
     #[must_use]
     pub fn select(resource: Option<Arc<Resource>>, request: &HeaderMap) -> Self {
         let Some(resource) = resource.filter(|resource| !resource.variants.is_empty()) else { return Self::Absent };
-        let selected = resource.variants.iter().filter(|variant| variant.selected_by(request));
+        // Variants of a resource mostly vary by the same fields, whose canonical form is the dear part.
+        let mut selecting: Option<(&Vary, Box<[u8]>)> = None;
+        let selected = resource.variants.iter().filter(|variant| {
+            let vary = &variant.head().vary;
+            if selecting.as_ref().is_none_or(|(known, _)| *known != vary) {
+                selecting = Some((vary, vary.selecting(request)));
+            }
+            selecting.as_ref().is_some_and(|(_, selecting)| variant.selected_as(selecting))
+        });
         match selected.max_by_key(|variant| (variant.head().vary.names_any(), variant.standing().confirmed)) {
             Some(found) => Self::Found(Arc::clone(found), resource),
             None => Self::VaryMismatch(resource),
