@@ -308,7 +308,13 @@ impl<O: Origin> Proxy<O> {
         };
         if let Some(stored) = stored {
             self.put(ask, &ask.key, Arc::new(stored), shared_by_check(policy));
-            if errand.stored.is_some() {
+            if let Some(old) = &errand.stored {
+                // RFC 9111 §4.3.3: a full answer "indicates that none of the stored responses nominated in the
+                // conditional request are suitable". One with another `Vary` does not take the place of the one that
+                // the request had selected, which would be selected again.
+                if !shared_by_check(policy) && ask.twin.is_none() {
+                    self.shared.store.remove(&ask.key, old);
+                }
                 self.watch.metrics.evicted(EvictionCause::Replaced);
             }
         }

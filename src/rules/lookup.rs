@@ -48,11 +48,23 @@ pub enum Lookup {
 impl Lookup {
     /// Looks for the response to `request`: of several, the most recent (RFC 9111 §4.1), which is the one whose exchange
     /// began last. A slow body is stored after a later answer.
+    ///
+    /// "Some resources mistakenly omit the Vary header field from their default response", so that it would match every
+    /// request: "the cache SHOULD choose the most recent [..] stored response with a valid Vary field value", if one
+    /// matches.
     #[must_use]
     pub fn select(resource: Option<Arc<Resource>>, request: &HeaderMap) -> Self {
         let Some(resource) = resource.filter(|resource| !resource.variants.is_empty()) else { return Self::Absent };
-        let selected = resource.variants.iter().filter(|variant| variant.selected_by(request));
-        match selected.max_by_key(|variant| variant.standing().confirmed) {
+        // Variants of a resource mostly vary by the same fields, whose canonical form is the dear part.
+        let mut selecting: Option<(&Vary, Box<[u8]>)> = None;
+        let selected = resource.variants.iter().filter(|variant| {
+            let vary = &variant.head().vary;
+            if selecting.as_ref().is_none_or(|(known, _)| *known != vary) {
+                selecting = Some((vary, vary.selecting(request)));
+            }
+            selecting.as_ref().is_some_and(|(_, selecting)| variant.selected_as(selecting))
+        });
+        match selected.max_by_key(|variant| (variant.head().vary.names_any(), variant.standing().confirmed)) {
             Some(found) => Self::Found(Arc::clone(found), resource),
             None => Self::VaryMismatch(resource),
         }
@@ -208,6 +220,10 @@ mod tests {
         check("nothing for its selecting fields", std::slice::from_ref(&en), "mismatch of 1");
         check("nothing selects an asterisk", &[stored().etag("\"1\"").with("vary", "*")], "mismatch of 1");
         check("without Vary, anything", &[stored().etag("\"1\"")], "\"1\"");
+        let default = stored().etag("\"1\"");
+        let german = stored().etag("\"de\"").aged(9).varying("accept-language", "de");
+        check("one without Vary after one that varies (RFC 9111 §4.1)", &[german, default.clone()], "\"de\"");
+        check("and for whatever that does not match", &[en.clone(), default], "\"1\"");
         check("of several the newest", &[stored().etag("\"1\"").aged(9), stored().etag("\"2\"")], "\"2\"");
     }
 
@@ -240,7 +256,7 @@ mod tests {
     #[test]
     fn a_response_that_was_long_on_its_way_in_is_not_the_newest() {
         let slow = stored().etag("\"slow\"").aged(9).varying("accept-language", "de");
-        let found = found(&[stored().etag("\"1\""), slow], "de");
+        let found = found(&[stored().etag("\"1\"").varying("accept-language", "de"), slow], "de");
         assert_eq!(found, "\"1\"", "what counts is when its exchange began (RFC 9111 §4.1)");
     }
 

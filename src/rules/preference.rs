@@ -9,11 +9,13 @@
 //! RFC 9110 §12.5.4 notes that "some recipients treat the order in which language tags are listed as an indication of
 //! descending priority, particularly for tags that are assigned equal quality values", and that "this behavior cannot be
 //! relied upon". An origin that does so and still says only `Vary: Accept-Language` gets two such orders for one where a
-//! fresh response is served unasked. Under `every-hit` its check has the request's own order.
+//! response is served unasked: while it is fresh, or within a lease. A check has the request's own order.
+
+use std::ops::Range;
 
 use http::header::{self, HeaderName};
 
-use super::list::{members, pieces};
+use super::list::{self, pieces};
 
 /// A field of preferences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +51,22 @@ impl Preferences {
 /// A member of weight 0 stays: it says what is not acceptable, which leaving it out would not.
 #[must_use]
 pub fn canonical<'a>(of: Preferences, lines: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
-    let ranked = ranked(of, lines)?;
-    let mut value = Vec::new();
-    for (at, (range, weight)) in ranked.iter().enumerate() {
-        if at > 0 {
+    let ranked = Ranked::read(of, lines)?;
+    let mut value = Vec::with_capacity(ranked.bytes.len() + 8 * ranked.members.len());
+    for (range, weight) in ranked.members() {
+        if !value.is_empty() {
             value.push(b',');
         }
         value.extend_from_slice(range);
-        match *weight {
-            WHOLE => {}
-            0 => value.extend_from_slice(b";q=0"),
-            part => value.extend_from_slice(format!(";q=0.{part:03}").trim_end_matches('0').as_bytes()),
+        if weight < WHOLE {
+            value.extend_from_slice(b";q=0.");
+            value.extend([weight / 100, weight / 10 % 10, weight % 10].map(|digit| b'0' + digit as u8));
+            while let Some(b'0' | b'.') = value.last() {
+                let dot = value.pop() == Some(b'.');
+                if dot {
+                    break;
+                }
+            }
         }
     }
     Some(value)
@@ -69,29 +76,47 @@ pub fn canonical<'a>(of: Preferences, lines: impl Iterator<Item = &'a [u8]>) -> 
 /// wildcard.
 #[must_use]
 pub fn best_language<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
-    let ranked = ranked(Preferences::Tokens, lines)?;
-    let mut best = ranked.into_iter();
+    let ranked = Ranked::read(Preferences::Tokens, lines)?;
+    let mut best = ranked.members();
     let (range, weight) = best.next()?;
     let alone = best.next().is_none_or(|(_, next)| next < weight);
-    (alone && weight > 0 && range != b"*").then_some(range)
+    (alone && weight > 0 && range != b"*").then(|| range.to_vec())
 }
 
-/// The members of a field, best first.
-fn ranked<'a>(of: Preferences, lines: impl Iterator<Item = &'a [u8]>) -> Option<Vec<(Vec<u8>, Weight)>> {
-    let mut all = lines.flat_map(members).map(|member| read(of, member)).collect::<Option<Vec<_>>>()?;
-    all.sort_unstable();
-    all.dedup();
-    if all.windows(2).any(|pair| matches!(pair, [(one, _), (two, _)] if one == two)) {
-        return None;
+/// The members of a field, best first. Their ranges stand in one buffer: this is on the way of every hit.
+#[derive(Default)]
+struct Ranked {
+    bytes: Vec<u8>,
+    members: Vec<(Range<usize>, Weight)>,
+}
+
+impl Ranked {
+    fn read<'a>(of: Preferences, lines: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let Self { mut bytes, mut members } = Self::default();
+        for member in lines.flat_map(list::members) {
+            let start = bytes.len();
+            let weight = read(of, member, &mut bytes)?;
+            members.push((start..bytes.len(), weight));
+        }
+        let range = |member: &(Range<usize>, Weight)| bytes.get(member.0.clone()).unwrap_or_default();
+        members.sort_unstable_by(|one, two| (range(one), one.1).cmp(&(range(two), two.1)));
+        members.dedup_by(|one, two| one.1 == two.1 && range(one) == range(two));
+        if members.windows(2).any(|pair| matches!(pair, [one, two] if range(one) == range(two))) {
+            return None;
+        }
+        members.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
+        Some(Self { bytes, members })
     }
-    all.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
-    Some(all)
+
+    fn members(&self) -> impl Iterator<Item = (&[u8], Weight)> {
+        self.members.iter().map(|(range, weight)| (self.bytes.get(range.clone()).unwrap_or_default(), *weight))
+    }
 }
 
-/// A member: its range in canonical form, and its weight.
-fn read(of: Preferences, member: &[u8]) -> Option<(Vec<u8>, Weight)> {
+/// A member: its weight; its range is appended in canonical form.
+fn read(of: Preferences, member: &[u8], into: &mut Vec<u8>) -> Option<Weight> {
     let mut parts = pieces(member, b';');
-    let mut range = parts.next().filter(|range| is_range(of, range))?.to_ascii_lowercase();
+    push_folded(into, parts.next().filter(|range| is_range(of, range))?);
     let mut weight = None;
     for part in parts {
         let equals = part.iter().position(|byte| *byte == b'=')?;
@@ -108,12 +133,16 @@ fn read(of: Preferences, member: &[u8]) -> Option<(Vec<u8>, Weight)> {
         if of == Preferences::Tokens || !is_token(name) || value.is_empty() {
             return None;
         }
-        range.push(b';');
-        range.extend(name.to_ascii_lowercase());
-        range.push(b'=');
-        range.extend_from_slice(value);
+        into.push(b';');
+        push_folded(into, name);
+        into.push(b'=');
+        into.extend_from_slice(value);
     }
-    Some((range, weight.unwrap_or(WHOLE)))
+    Some(weight.unwrap_or(WHOLE))
+}
+
+fn push_folded(into: &mut Vec<u8>, bytes: &[u8]) {
+    into.extend(bytes.iter().map(u8::to_ascii_lowercase));
 }
 
 /// RFC 9110 §12.4.2: `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )`.
@@ -148,7 +177,11 @@ fn is_range(of: Preferences, range: &[u8]) -> bool {
 
 /// RFC 9110 §5.6.2.
 fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    let allowed = |byte: &u8| match byte {
+        b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~' => true,
+        byte => byte.is_ascii_alphanumeric(),
+    };
+    !bytes.is_empty() && bytes.iter().all(allowed)
 }
 
 #[cfg(test)]

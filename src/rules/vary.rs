@@ -48,6 +48,12 @@ impl Vary {
         }
     }
 
+    /// Whether a field is named.
+    #[must_use]
+    pub fn names_any(&self) -> bool {
+        self.names().is_some_and(|names| !names.is_empty())
+    }
+
     /// The request's values of the named fields, as [`selecting`] writes them; nothing for `*`.
     #[must_use]
     pub fn selecting(&self, request: &HeaderMap) -> Box<[u8]> {

@@ -70,6 +70,20 @@ async fn where_a_route_says_so_the_preferred_language_selects() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_an_origin_that_varies_no_more_has_sent_before_is_not_asked_about_again() {
+    let origin = Script::new();
+    origin
+        .expects("GET /a", ok("old").with("vary", "accept").with("cache-control", "max-age=60"))
+        .expects("GET /a", ok("new").with("cache-control", "max-age=60"));
+    let house = House::with(origin.clone(), when_stale);
+    house.get("/a").await;
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    assert_eq!(house.get("/a").await.text(), "new");
+    assert_eq!(house.get("/a").await.cache_status(), "truehit; hit; ttl=60; detail=fresh", "RFC 9111 §4.3.3");
+    origin.done();
+}
+
 /// A route whose keys are without `utm_*`.
 fn without_tracking(policy: &mut Policy) {
     let keep = Keep::Without(Box::new([Glob::parse("utm_*").unwrap()]));

@@ -76,6 +76,22 @@ async fn not_for_another_user_or_another_selecting_field() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_several_the_newest_that_the_request_selects_answers() {
+    let origin = Script::new();
+    let varied = |content| any_utm(content).with("vary", "accept");
+    for (n, content) in [(1, "for x"), (2, "for y")] {
+        origin.expects(&format!("GET /a?utm={n}"), varied(content));
+    }
+    let house = House::with(origin.clone(), fresh_twins);
+    house.get_with("/a?utm=1", &[("accept", "x")]).await;
+    house.get_with("/a?utm=2", &[("accept", "y")]).await;
+    for (accept, expected) in [("x", "for x"), ("y", "for y")] {
+        assert_eq!(house.get_with("/a?utm=3", &[("accept", accept)]).await.text(), expected);
+    }
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_check_has_the_requests_own_target_and_its_304_must_repeat_the_tag() {
     let origin = Script::new();
     let tagged = |content, tag| any_utm(content).etag(tag);
@@ -127,6 +143,23 @@ async fn a_write_to_any_of_them_reaches_them_all() {
         assert_eq!(house.get("/a?utm=3").await.text(), "new", "{written} (RFC 9111 §4.4)");
         origin.done();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_instead_is_stored_for_the_own_target() {
+    let origin = Script::new();
+    origin
+        .expects("PUT /a?utm=1", status(204))
+        .expects("GET /a?utm=1", any_utm("one").etag("\"1\""))
+        .expects("GET /a?utm=2", ok("two").with("cache-control", "max-age=60"));
+    let house = House::with(origin.clone(), fresh_twins);
+    // One target was written to and the other was not: their epochs differ.
+    house.send("PUT", "/a?utm=1", &[]).await;
+    house.get("/a?utm=1").await;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(house.get("/a?utm=2").await.text(), "two");
+    assert_eq!(house.get("/a?utm=2").await.cache_status(), FRESH);
+    origin.done();
 }
 
 #[tokio::test(start_paused = true)]

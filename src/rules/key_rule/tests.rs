@@ -1,3 +1,5 @@
+//! What of a request is in its key, row by row, and that nothing that is kept is lost.
+
 use proptest::prelude::*;
 
 use super::*;
