@@ -22,6 +22,7 @@ use crate::rules::outcome::{FetchReason, SkipReason};
 use crate::rules::policy::{Policy, Strategy};
 use crate::rules::promise::Confirmation;
 use crate::rules::question::{self, Check, Question};
+use crate::rules::range::{self, Extent};
 use crate::rules::stored::{Standing, StoredResponse};
 
 /// Content above this many bytes is hashed off the runtime's threads.
@@ -85,6 +86,7 @@ impl<B> Alone<B> {
 pub(super) struct Errand {
     pub(super) ask: Arc<Ask>,
     pub(super) policy: Arc<Policy>,
+    pub(super) extent: Extent,
     pub(super) standing: Standing,
     /// What is stored for the request, if anything.
     pub(super) stored: Option<Arc<StoredResponse>>,
@@ -98,6 +100,7 @@ impl<O: Origin> Proxy<O> {
         self: &Arc<Self>,
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
+        extent: Extent,
         began: Moment,
     ) -> Answer<O::Body> {
         let store = &self.shared.store;
@@ -105,10 +108,15 @@ impl<O: Origin> Proxy<O> {
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
+            // What has been stored since the request looked is asked about as a whole.
+            extent: if lookup.found().is_some() { Extent::Whole } else { extent },
             standing: Standing { confirmed: began, epoch: store.epoch(&ask.key) },
             stored: lookup.found().cloned(),
             vary: lookup.vary(),
         };
+        if errand.extent == Extent::Range {
+            return Answer { found: self.fetch(errand, lookup.why_missing()).await, check: None };
+        }
         let (question, distrusted) = self.learned(policy, |learned| {
             learned.forget_if_old(began, self.config.cache.relearn_after);
             (question::choose(ask, &lookup, policy, learned), learned.distrusted)
@@ -176,6 +184,9 @@ impl<O: Origin> Proxy<O> {
         *request.method_mut() = method;
         *request.uri_mut() = http::Uri::from(errand.ask.target.clone());
         request.headers_mut().clone_from(&errand.ask.fields);
+        if errand.extent == Extent::Whole {
+            range::remove(request.headers_mut());
+        }
         request
     }
 

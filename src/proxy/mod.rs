@@ -7,6 +7,7 @@
 
 mod checks;
 mod digest;
+mod draft;
 mod exchange;
 mod pass;
 mod reply;
@@ -37,6 +38,7 @@ use crate::rules::lookup::Lookup;
 use crate::rules::outcome::Refusal;
 use crate::rules::policy::Policy;
 use crate::rules::promise::Served;
+use crate::rules::range::Extent;
 use crate::rules::stored::StoredResponse;
 use crate::server::{Drain, Peer};
 use crate::store::Store;
@@ -202,20 +204,23 @@ impl<O: Origin> Proxy<O> {
                 Decision::Fetch(_) => true,
                 Decision::Check => false,
             };
-            let key = ask.exchange_key(&lookup.vary());
+            // What is not stored is asked for as the request asks; what is stored is asked about as a whole.
+            let ranged = ask.range.is_some() && lookup.found().is_none();
+            let extent = if ranged { Extent::Range } else { Extent::Whole };
+            let key = ask.exchange_key(&lookup.vary(), extent);
             let forget = self.config.cache.uncacheable_for;
             let alone = flights >= FLIGHTS_MAX
                 || !policy.collapse.enabled
                 || (absent && store.is_uncacheable(&key, self.clock.moment(), forget));
             if alone {
-                let answer = self.exchange(ask, policy, self.clock.moment()).await;
+                let answer = self.exchange(ask, policy, extent, self.clock.moment()).await;
                 // An exchange of one's own began after the request arrived and went out with its fields.
                 return self.usable(ask, policy, &answer, true).unwrap_or(Reply::Refused(Refusal::WaitedOut));
             }
             flights += 1;
             // A second try is seated with what begins after the request arrived: that it can use.
             let lease = if flights > 1 || ask.demands_validation() { Duration::ZERO } else { policy.verify.lease() };
-            match self.ride(key, ask, policy, lease).await {
+            match self.ride((key, extent), ask, policy, lease).await {
                 Err(refusal) => return Reply::Refused(refusal),
                 Ok(None) => {}
                 Ok(Some((answer, starter))) => match self.usable(ask, policy, &answer, starter) {
@@ -230,13 +235,13 @@ impl<O: Origin> Proxy<O> {
     /// Takes part in a shared exchange; `None` when it was lost and another is worth a try.
     async fn ride(
         self: &Arc<Self>,
-        key: ExchangeKey,
+        (key, extent): (ExchangeKey, Extent),
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         lease: Duration,
     ) -> Result<Option<(Arc<Answer<O::Body>>, bool)>, Refusal> {
         let (proxy, asker, rules) = (Arc::clone(self), Arc::clone(ask), Arc::clone(policy));
-        let start = |began: Began| async move { proxy.exchange(&asker, &rules, began.at).await };
+        let start = move |began: Began| async move { proxy.exchange(&asker, &rules, extent, began.at).await };
         let member =
             self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start).map_err(|_| Refusal::Waiters)?;
         match tokio::time::timeout(self.config.limits.wait_max, member.landed()).await {

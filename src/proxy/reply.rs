@@ -7,6 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, response};
 
 use super::Proxy;
+use super::draft::Draft;
 use super::exchange::sha256_of;
 use super::take_in::Filled;
 use super::visit::{Ride, Visit};
@@ -52,7 +53,8 @@ impl<O: Origin> Proxy<O> {
                 let (mut parts, body) = response.into_parts();
                 fields::remove_hop_by_hop(&mut parts.headers);
                 let outcome = Outcome { fwd_status: Some(parts.status), ..Outcome::new(kind_of(why), skip.as_str()) };
-                self.respond(ask, visit, parts, Content::Passing(body, Purpose::Fetch), outcome, ride)
+                let draft = Draft { parts, content: Content::Passing(body, Purpose::Fetch), strong_date: None };
+                self.respond(ask, visit, draft, outcome, ride)
             }
             Reply::Failed { error, ride } => self.render_failed(visit, &error, ride),
             Reply::Refused(refusal) => self.render_refused(visit, refusal),
@@ -96,8 +98,9 @@ impl<O: Origin> Proxy<O> {
             }
         };
         let outcome = Outcome { fwd_status: status, ..outcome };
+        let strong_date = stored.head().strong_date;
         let (bytes, trailers) = served.into_content();
-        self.respond(ask, visit, parts, Content::Full(bytes, trailers), outcome, ride)
+        self.respond(ask, visit, Draft { parts, content: Content::Full(bytes, trailers), strong_date }, outcome, ride)
     }
 
     fn render_filling(
@@ -116,29 +119,34 @@ impl<O: Origin> Proxy<O> {
         let status = if filled.confirmed { StatusCode::NOT_MODIFIED } else { filled.status };
         let outcome = Outcome { fwd_status: Some(status), ..outcome };
         let parts = parts(filled.status, (*filled.fields).clone());
-        self.respond(ask, visit, parts, Content::Filling(reader), outcome, ride)
+        let draft = Draft { parts, content: Content::Filling(reader), strong_date: filled.strong_date() };
+        self.respond(ask, visit, draft, outcome, ride)
     }
 
-    /// Answers the client's own conditions, leaves out what HEAD and 304 have no place for, and signs.
-    fn respond(
+    /// Answers the client's own conditions and ranges, leaves out what HEAD and 304 have no place for, and signs.
+    pub(super) fn respond(
         &self,
         ask: &Ask,
         visit: Visit,
-        mut parts: response::Parts,
-        mut content: Content<O::Body>,
+        mut draft: Draft<O::Body>,
         outcome: Outcome,
         ride: Ride,
     ) -> Response<Body<O::Body>> {
-        let tag = EntityTag::of(&parts.headers);
-        let last_modified = validator::date_of(&parts.headers, header::LAST_MODIFIED);
-        // RFC 9110 §13.2.1: conditions are for what would otherwise be a 200.
-        if parts.status == StatusCode::OK && ask.preconditions.not_modified(tag.as_ref(), last_modified) {
-            parts.status = StatusCode::NOT_MODIFIED;
-            parts.headers = not_modified_head(&parts.headers);
-            content = Content::Empty;
+        let tag = EntityTag::of(&draft.parts.headers);
+        let last_modified = validator::date_of(&draft.parts.headers, header::LAST_MODIFIED);
+        // RFC 9110 §13.2.1: conditions are for what would otherwise be a 200, or a part of one; §13.2.2: they come before
+        // ranges.
+        let selected = matches!(draft.parts.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+        if selected && ask.preconditions.not_modified(tag.as_ref(), last_modified) {
+            draft.parts.status = StatusCode::NOT_MODIFIED;
+            draft.parts.headers = not_modified_head(&draft.parts.headers);
+            draft.content = Content::Empty;
         } else if ask.head_only {
-            content = Content::Empty;
+            draft.content = Content::Empty;
+        } else if let Some(range) = &ask.range {
+            draft = draft.cut(range);
         }
+        let Draft { mut parts, content, .. } = draft;
         let settled = visit.settle(outcome, parts.status, ride);
         sign(&mut parts, settled.outcome(), &self.via);
         Response::from_parts(parts, Body::new(content, settled))

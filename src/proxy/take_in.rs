@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, response};
@@ -75,6 +75,11 @@ impl Filled {
         Self { standing, confirmed: true, ..self.clone() }
     }
 
+    /// Its modification date, if that is a strong validator.
+    pub(super) fn strong_date(&self) -> Option<SystemTime> {
+        self.head.strong_date
+    }
+
     /// Whether it is being recorded.
     pub(super) fn records(&self) -> bool {
         self.fill.records()
@@ -138,7 +143,7 @@ impl<O: Origin> Proxy<O> {
             Err(skip) => {
                 self.watch.metrics.not_stored(skip);
                 if skip.will_repeat() {
-                    let key = errand.ask.exchange_key(&errand.vary);
+                    let key = errand.ask.exchange_key(&errand.vary, errand.extent);
                     self.shared.store.remember_uncacheable(key, exchange.answered.at);
                 }
                 self.drop_if_gone(&errand, answer.status);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::outcome::FetchReason;
 use super::stored::StoredResponse;
 use super::vary::Vary;
 
@@ -46,6 +47,15 @@ impl Lookup {
         match self {
             Self::Found(found, _) => Some(found),
             Self::Absent | Self::VaryMismatch(_) => None,
+        }
+    }
+
+    /// Why what was looked for must be fetched, where nothing was found.
+    #[must_use]
+    pub const fn why_missing(&self) -> FetchReason {
+        match self {
+            Self::Absent => FetchReason::Absent,
+            Self::VaryMismatch(_) | Self::Found(..) => FetchReason::VaryMismatch,
         }
     }
 

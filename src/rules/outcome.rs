@@ -38,9 +38,9 @@ words! {
         Upgrade = "upgrade",
         /// A GET or HEAD with content: its meaning is not in the key.
         Content = "content",
-        /// A range request for something that is not answered from the store.
+        /// A `Range` in another unit than bytes: only the origin knows what it means.
         Range = "range",
-        /// A precondition that only the origin can evaluate (`If-Match`, `If-Unmodified-Since`, `If-Range`).
+        /// A precondition that only the origin can evaluate (`If-Match`, `If-Unmodified-Since`).
         Precondition = "precondition",
         /// The request says `Cache-Control: no-store`.
         NoStore = "no-store",

@@ -92,6 +92,8 @@ pub struct StoredHead {
     pub tag_vouches: bool,
     /// The origin's `Last-Modified`.
     pub last_modified: Option<SystemTime>,
+    /// That date, if it is a strong validator of the content (RFC 9110 §8.8.2.2).
+    pub strong_date: Option<SystemTime>,
     /// The fields that select this response.
     pub vary: Vary,
     /// `corrected_initial_age` (RFC 9111 §4.2.3).
@@ -108,6 +110,7 @@ impl StoredHead {
     pub fn read(status: StatusCode, received: &HeaderMap, policy: &Policy, asked: SystemTime, now: Now) -> Self {
         let mut fields = fields::storable_head(received, policy.set_cookie);
         let vouches = EntityTag::of(&fields).is_some_and(|tag| validator::vouches(&tag, &fields));
+        let dated = validator::date_vouches(&fields);
         // RFC 9110 §6.6.1: a response without `Date`, or with an invalid one, gets that of its reception. It is not the
         // origin's own, so it cannot make a tag vouch.
         if validator::date_of(&fields, header::DATE).is_none()
@@ -115,7 +118,10 @@ impl StoredHead {
         {
             fields.insert(header::DATE, date);
         }
-        Self::of(status, fields, vouches, freshness::initial_age(received, asked, now.wall), policy, now)
+        let mut head =
+            Self::of(status, fields, vouches, freshness::initial_age(received, asked, now.wall), policy, now);
+        head.strong_date = head.last_modified.filter(|_| dated);
+        head
     }
 
     fn of(
@@ -137,6 +143,7 @@ impl StoredHead {
             status,
             tag_vouches,
             last_modified: validator::date_of(&fields, header::LAST_MODIFIED),
+            strong_date: None,
             vary: Vary::of(&fields),
             lifetime: freshness::lifetime(status, &directives, &fields, policy.heuristic_max),
             tag,
@@ -154,7 +161,9 @@ impl StoredHead {
         // Whether the tag vouches was settled when the content came: the `Date` of a 304 makes the tag look older, but
         // not the copy.
         let fields = fields::freshen(&self.fields, update, policy.set_cookie);
-        Self::of(self.status, fields, self.tag_vouches, initial_age, policy, now)
+        let mut fresh = Self::of(self.status, fields, self.tag_vouches, initial_age, policy, now);
+        fresh.strong_date = self.strong_date.filter(|_| fresh.last_modified == self.last_modified);
+        fresh
     }
 
     /// `current_age` (RFC 9111 §4.2.3).

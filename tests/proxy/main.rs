@@ -10,6 +10,7 @@ mod check;
 mod collapse;
 mod errors;
 mod pass;
+mod ranges;
 mod streaming;
 mod verify;
 mod whose;
