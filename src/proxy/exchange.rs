@@ -7,11 +7,12 @@ use http::{Method, Request, Response, StatusCode, header};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Proxy;
-use super::take_in::Filled;
+use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
 use crate::origin::{Origin, OriginError, Purpose, RequestBody};
 use crate::rules::ask::Ask;
+use crate::rules::completion::Completion;
 use crate::rules::decide::shared_by_check;
 use crate::rules::digest::Sha256;
 use crate::rules::judge::Exchange;
@@ -19,6 +20,7 @@ use crate::rules::learn::Shown;
 use crate::rules::lookup::Lookup;
 use crate::rules::moment::Moment;
 use crate::rules::outcome::{FetchReason, SkipReason};
+use crate::rules::partial::PartialResponse;
 use crate::rules::policy::{Policy, Strategy};
 use crate::rules::promise::Confirmation;
 use crate::rules::question::{self, Check, Question};
@@ -41,6 +43,8 @@ pub struct Answer<B> {
 pub(super) enum Found<B> {
     /// A stored response is current.
     Confirmed(Confirmation),
+    /// A stored part is current.
+    ConfirmedPart(Confirmation<PartialResponse>),
     /// A representation is on its way in.
     Filled(Arc<Filled>),
     /// A response that is for one request alone.
@@ -90,6 +94,8 @@ pub(super) struct Errand {
     pub(super) standing: Standing,
     /// What is stored for the request, if anything.
     pub(super) stored: Option<Arc<StoredResponse>>,
+    /// The part that is stored for the request, where the whole is not.
+    pub(super) part: Option<Arc<PartialResponse>>,
     /// The fields that `Vary` is known to name, for remembering under the right key.
     pub(super) vary: Vec<crate::rules::vary::Vary>,
 }
@@ -104,7 +110,9 @@ impl<O: Origin> Proxy<O> {
         began: Moment,
     ) -> Answer<O::Body> {
         let store = &self.shared.store;
-        let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
+        let resource = store.lookup(&ask.key);
+        let part = resource.as_ref().and_then(|resource| resource.part(&ask.fields)).cloned();
+        let lookup = Lookup::select(resource, &ask.fields);
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
@@ -112,21 +120,31 @@ impl<O: Origin> Proxy<O> {
             extent: if lookup.found().is_some() { Extent::Whole } else { extent },
             standing: Standing { confirmed: began, epoch: store.epoch(&ask.key) },
             stored: lookup.found().cloned(),
+            part: part.filter(|_| lookup.found().is_none()),
             vary: lookup.vary(),
         };
-        if errand.extent == Extent::Range {
-            return Answer { found: self.fetch(errand, lookup.why_missing()).await, check: None };
-        }
+        let missing = |why| if errand.part.is_some() { FetchReason::Partial } else { why };
         let (question, distrusted) = self.learned(policy, |learned| {
             learned.forget_if_old(began, self.config.cache.relearn_after);
             (question::choose(ask, &lookup, policy, learned), learned.distrusted)
         });
+        if errand.extent == Extent::Range {
+            let why = missing(lookup.why_missing());
+            return self.exchange_range(errand, why).await;
+        }
+        let completion = || Completion::of(errand.part.as_ref().filter(|_| !distrusted)?, policy);
         let filling = || self.shared.fillings.get(&ask.key).filter(|filled| !distrusted && filled.selected_by(ask));
         match question {
             Question::Check(check) => self.check(errand, check).await,
             Question::Whole(why) => match filling() {
                 Some(filled) => self.check_filling(errand, filled, why).await,
-                None => Answer { found: self.fetch(errand, why).await, check: None },
+                None => match completion() {
+                    Some(completion) => Answer { found: self.complete(errand, completion).await, check: None },
+                    None => {
+                        let why = missing(why);
+                        Answer { found: self.fetch(errand, why).await, check: None }
+                    }
+                },
             },
         }
     }
@@ -152,7 +170,7 @@ impl<O: Origin> Proxy<O> {
         let request = self.request(&errand, Method::GET);
         match self.ask_origin(&errand, Purpose::Fetch, request).await {
             Err(error) => failed(errand, error).0,
-            Ok((response, exchange)) => self.take_in(errand, response, exchange, why, None),
+            Ok((response, exchange)) => self.take_in(errand, response, exchange, why, Known::default()),
         }
     }
 

@@ -9,6 +9,7 @@ mod checks;
 mod digest;
 mod draft;
 mod exchange;
+mod partial;
 mod pass;
 mod reply;
 mod take_in;
@@ -31,7 +32,7 @@ use crate::metrics::{EvictionCause, Metrics};
 use crate::origin::{BoxError, Origin};
 use crate::routes::Routes;
 use crate::rules::ask::{self, Ask};
-use crate::rules::decide::{Decision, decide, excused, excused_on_error};
+use crate::rules::decide::{Decision, decide, excused, excused_on_error, excused_part};
 use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Learned;
 use crate::rules::lookup::Lookup;
@@ -193,7 +194,11 @@ impl<O: Origin> Proxy<O> {
         let store = &self.shared.store;
         let mut flights = 0;
         loop {
-            let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
+            let resource = store.lookup(&ask.key);
+            if let Some(reply) = self.excused_part(ask, policy, resource.as_ref()) {
+                return reply;
+            }
+            let lookup = Lookup::select(resource, &ask.fields);
             let absent = match decide(ask, &lookup, policy, store.epoch(&ask.key), self.clock.now()) {
                 Decision::Serve(excused) => {
                     let served = Served::Excused(excused);
@@ -275,6 +280,14 @@ impl<O: Origin> Proxy<O> {
                 let excused = || excused(ask, confirmation.response(), policy, epoch, now).map(Served::Excused);
                 let served = checked.or_else(excused)?;
                 Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
+            }
+            Found::ConfirmedPart(confirmation) => {
+                if !starter && !confirmation.response().selected_by(&ask.fields) {
+                    return None;
+                }
+                let checked = confirmation.vouch(ask.arrived).map(Served::Checked);
+                let excused = || excused_part(ask, confirmation.response(), policy, epoch, now).map(Served::Excused);
+                Reply::part(ask, checked.or_else(excused)?, Some(confirmation.status()), ride)
             }
             Found::Filled(filled) => {
                 let reader = filled.reader(ask, policy, epoch, now)?;

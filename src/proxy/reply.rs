@@ -17,8 +17,11 @@ use crate::origin::{Origin, OriginError, Purpose};
 use crate::rules::ask::Ask;
 use crate::rules::digest::REPR_DIGEST;
 use crate::rules::outcome::{Excuse, FetchReason, Kind, Outcome, PassReason, Proof, Refusal, SkipReason};
+use crate::rules::partial::PartialResponse;
 use crate::rules::preconditions::not_modified_head;
 use crate::rules::promise::Served;
+use crate::rules::range::ContentRange;
+use crate::rules::stored::StoredHead;
 use crate::rules::validator::{self, EntityTag};
 use crate::rules::{fields, forwarding};
 
@@ -31,6 +34,8 @@ const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 pub(super) enum Reply<B> {
     /// A stored response, with the proof or the excuse that lets it out, and the status of the answer behind it.
     Stored { served: Served, status: Option<StatusCode>, ride: Ride },
+    /// A stored part that has what was asked for, likewise; and the bytes that answer.
+    Part { served: Served<PartialResponse>, part: (Bytes, ContentRange), status: Option<StatusCode>, ride: Ride },
     /// A representation as it arrives.
     Filling { filled: Arc<Filled>, reader: Reader, ride: Ride },
     /// A response that may not be shared.
@@ -43,11 +48,32 @@ pub(super) enum Reply<B> {
     Pass(PassReason),
 }
 
+impl<B> Reply<B> {
+    /// A stored part, if it has what is asked for.
+    pub(super) fn part(
+        ask: &Ask,
+        served: Served<PartialResponse>,
+        status: Option<StatusCode>,
+        ride: Ride,
+    ) -> Option<Self> {
+        let part = served.part_for(ask)?;
+        Some(Self::Part { served, part, status, ride })
+    }
+}
+
 impl<O: Origin> Proxy<O> {
     /// Renders a reply to an ask.
     pub(super) async fn render(&self, ask: &Ask, visit: Visit, reply: Reply<O::Body>) -> Response<Body<O::Body>> {
         match reply {
             Reply::Stored { served, status, ride } => self.render_stored(ask, visit, served, status, ride).await,
+            Reply::Part { served, part, status, ride } => {
+                let head = served.response().head();
+                let mut parts = parts(head.status, head.fields.clone());
+                let outcome = self.outcome_of(&served, head, &mut parts.headers);
+                let outcome = Outcome { fwd_status: status, ..outcome };
+                let draft = Draft::of_part(parts, part, ask.range.as_ref());
+                self.respond(ask, visit, draft, outcome, ride)
+            }
             Reply::Filling { filled, reader, ride } => self.render_filling(ask, visit, &filled, reader, ride),
             Reply::Alone { response, why, skip, ride } => {
                 let (mut parts, body) = response.into_parts();
@@ -84,23 +110,28 @@ impl<O: Origin> Proxy<O> {
                 parts.headers.insert(REPR_DIGEST, sha256.repr_digest());
             }
         }
-        let age = stored.head().age(self.watch.clock.moment());
-        let outcome = match &served {
+        let outcome = self.outcome_of(&served, stored.head(), &mut parts.headers);
+        let outcome = Outcome { fwd_status: status, ..outcome };
+        let strong_date = stored.head().strong_date;
+        let (bytes, trailers) = served.into_content();
+        self.respond(ask, visit, Draft { parts, content: Content::Full(bytes, trailers), strong_date }, outcome, ride)
+    }
+
+    /// How a stored response comes to be served, and its `Age` where that is due.
+    fn outcome_of<R>(&self, served: &Served<R>, head: &StoredHead, fields: &mut HeaderMap) -> Outcome {
+        match served {
             Served::Checked(checked) => Outcome::new(Kind::Checked, checked.proof().as_str()),
             Served::Excused(excused) => {
                 // RFC 9111 §5.1: what was not validated for this request carries its age.
-                parts.headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
-                let ttl = i64::try_from(stored.head().lifetime().duration().as_secs())
+                let age = head.age(self.watch.clock.moment());
+                fields.insert(header::AGE, HeaderValue::from(age.as_secs()));
+                let ttl = i64::try_from(head.lifetime().duration().as_secs())
                     .unwrap_or(i64::MAX)
                     .saturating_sub_unsigned(age.as_secs());
                 let ttl = (excused.excuse() == Excuse::Fresh).then_some(ttl);
                 Outcome { ttl, ..Outcome::new(Kind::Excused, excused.excuse().as_str()) }
             }
-        };
-        let outcome = Outcome { fwd_status: status, ..outcome };
-        let strong_date = stored.head().strong_date;
-        let (bytes, trailers) = served.into_content();
-        self.respond(ask, visit, Draft { parts, content: Content::Full(bytes, trailers), strong_date }, outcome, ride)
+        }
     }
 
     fn render_filling(
@@ -116,7 +147,7 @@ impl<O: Origin> Proxy<O> {
         } else {
             Outcome { stored: filled.records(), ..Outcome::new(kind_of(filled.why), filled.why.as_str()) }
         };
-        let status = if filled.confirmed { StatusCode::NOT_MODIFIED } else { filled.status };
+        let status = if filled.confirmed { StatusCode::NOT_MODIFIED } else { filled.answered };
         let outcome = Outcome { fwd_status: Some(status), ..outcome };
         let parts = parts(filled.status, (*filled.fields).clone());
         let draft = Draft { parts, content: Content::Filling(reader), strong_date: filled.strong_date() };
@@ -245,6 +276,7 @@ pub(super) fn sign(parts: &mut response::Parts, outcome: &Outcome, via: &str) {
 const fn kind_of(why: FetchReason) -> Kind {
     match why {
         FetchReason::Absent => Kind::Miss,
+        FetchReason::Partial => Kind::Partial,
         FetchReason::VaryMismatch => Kind::VaryMiss,
         FetchReason::Changed | FetchReason::Unproven | FetchReason::Uncheckable => Kind::Changed,
     }

@@ -12,10 +12,11 @@ use http_body_util::BodyExt;
 
 use super::Proxy;
 use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX};
+use super::partial::framing;
 use crate::fill::{Fill, Pump, Reader};
 use crate::metrics::EvictionCause;
-use crate::origin::{CloseDelimited, Origin, Purpose};
-use crate::rules::admit::{Framing, admit};
+use crate::origin::{Origin, Purpose};
+use crate::rules::admit::admit;
 use crate::rules::ask::Ask;
 use crate::rules::collapse;
 use crate::rules::decide::{excuse, shared_by_check};
@@ -24,25 +25,51 @@ use crate::rules::judge::Exchange;
 use crate::rules::key::CacheKey;
 use crate::rules::moment::Now;
 use crate::rules::outcome::{FetchReason, SkipReason};
+use crate::rules::partial::RecordedPart;
 use crate::rules::policy::Policy;
+use crate::rules::range::ContentRange;
 use crate::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use crate::rules::validator::EntityTag;
 
-/// Content that a comparison has consumed: what equals stored bytes, and the first chunk that did not.
-pub(super) struct Prefix {
-    pub(super) equal: Bytes,
-    pub(super) differing: Option<Bytes>,
+/// Content that need not be awaited: what comes before what the origin has still to send, and what comes after it.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) before: Vec<Bytes>,
+    pub(super) after: Option<Bytes>,
+}
+
+impl Known {
+    fn len(&self) -> u64 {
+        self.before.iter().chain(&self.after).map(|chunk| chunk.len() as u64).sum()
+    }
+}
+
+/// A response that is let in.
+pub(super) struct Intake {
+    /// The origin's own status.
+    pub(super) answered: StatusCode,
+    /// Its head as it is forwarded, but for hop-by-hop fields.
+    pub(super) answer: response::Parts,
+    /// Its head as it is stored.
+    pub(super) head: StoredHead,
+    /// Which part of the representation it is, if it is not the whole.
+    pub(super) part: Option<ContentRange>,
+    pub(super) known: Known,
 }
 
 /// A representation on its way in: its head, its body as it arrives, and for whom.
 #[derive(Clone, Debug)]
 pub(super) struct Filled {
     fill: Arc<Fill>,
+    /// The origin's own status.
+    pub(super) answered: StatusCode,
     /// The head as it is forwarded.
     pub(super) status: StatusCode,
     pub(super) fields: Arc<HeaderMap>,
     /// The head as it is stored.
     head: Arc<StoredHead>,
+    /// Which part of the representation it is, if it is not the whole.
+    part: Option<ContentRange>,
     pub(super) why: FetchReason,
     /// The exchange that fetched it, or that confirmed it since.
     standing: Standing,
@@ -73,6 +100,11 @@ impl Filled {
     /// The same, confirmed by a later exchange.
     pub(super) fn confirmed(&self, standing: Standing) -> Self {
         Self { standing, confirmed: true, ..self.clone() }
+    }
+
+    /// The head as it is stored.
+    pub(super) fn stored_head(&self) -> &StoredHead {
+        &self.head
     }
 
     /// Its modification date, if that is a strong validator.
@@ -122,11 +154,7 @@ impl<O: Origin> Proxy<O> {
         exchange: Exchange,
     ) -> Result<StoredHead, SkipReason> {
         let head = StoredHead::read(answer.status, &answer.headers, &errand.policy, exchange.asked, exchange.answered);
-        let framing = Framing {
-            length: body.size_hint().exact(),
-            close_delimited: answer.extensions.get::<CloseDelimited>().is_some(),
-        };
-        admit(&errand.ask, answer, &head, framing, &errand.policy, exchange.answered.at).map(|()| head)
+        admit(&errand.ask, answer, &head, framing(answer, body), &errand.policy, exchange.answered.at).map(|()| head)
     }
 
     /// Lets a response in: recorded and shared if it may be stored, for the one that asked alone if not.
@@ -136,43 +164,71 @@ impl<O: Origin> Proxy<O> {
         response: Response<O::Body>,
         exchange: Exchange,
         why: FetchReason,
-        prefix: Option<Prefix>,
+        known: Known,
     ) -> Found<O::Body> {
-        let (mut answer, body) = response.into_parts();
+        let (answer, body) = response.into_parts();
         match self.admits(&errand, &answer, &body, exchange) {
-            Err(skip) => {
-                self.watch.metrics.not_stored(skip);
-                if skip.will_repeat() {
-                    let key = errand.ask.exchange_key(&errand.vary, errand.extent);
-                    self.shared.store.remember_uncacheable(key, exchange.answered.at);
-                }
-                self.drop_if_gone(&errand, answer.status);
-                let response = Response::from_parts(answer, body);
-                Found::Alone(Alone::new(response, why, skip, errand.stored))
-            }
+            Err(skip) => self.alone(errand, Response::from_parts(answer, body), exchange, why, skip),
             Ok(head) => {
-                fields::remove_hop_by_hop(&mut answer.headers);
-                let (fill, pump) = Fill::start(Arc::clone(&self.shared.fill_memory), errand.policy.object_max);
-                let filled = Arc::new(Filled {
-                    fill,
-                    status: answer.status,
-                    fields: Arc::new(answer.headers),
-                    selecting: head.vary.selecting(&errand.ask.fields),
-                    head: Arc::new(head),
-                    why,
-                    standing: errand.standing,
-                    confirmed: false,
-                });
-                self.shared.fillings.begin(&errand.ask.key, &filled);
-                let proxy = Arc::clone(self);
-                let taken = Arc::clone(&filled);
-                tokio::spawn(async move {
-                    proxy.pump(&errand, &taken, body, pump, prefix).await;
-                    proxy.shared.fillings.end(&errand.ask.key, &taken);
-                });
-                Found::Filled(filled)
+                let intake = Intake { answered: answer.status, answer, head, part: None, known };
+                self.fill(errand, intake, body, exchange, why)
             }
         }
+    }
+
+    /// Lets a response through to the one that asked.
+    pub(super) fn alone(
+        &self,
+        errand: Errand,
+        response: Response<O::Body>,
+        exchange: Exchange,
+        why: FetchReason,
+        skip: SkipReason,
+    ) -> Found<O::Body> {
+        self.watch.metrics.not_stored(skip);
+        if skip.will_repeat() {
+            let key = errand.ask.exchange_key(&errand.vary, errand.extent);
+            self.shared.store.remember_uncacheable(key, exchange.answered.at);
+        }
+        self.drop_if_gone(&errand, response.status());
+        Found::Alone(Alone::new(response, why, skip, errand.stored))
+    }
+
+    /// Records a response while it streams to whoever may have it.
+    pub(super) fn fill(
+        self: &Arc<Self>,
+        errand: Errand,
+        intake: Intake,
+        body: O::Body,
+        exchange: Exchange,
+        why: FetchReason,
+    ) -> Found<O::Body> {
+        let Intake { answered, mut answer, head, part, known } = intake;
+        fields::remove_hop_by_hop(&mut answer.headers);
+        let (fill, pump) = Fill::start(Arc::clone(&self.shared.fill_memory), errand.policy.object_max);
+        let filled = Arc::new(Filled {
+            fill,
+            answered,
+            status: answer.status,
+            fields: Arc::new(answer.headers),
+            selecting: head.vary.selecting(&errand.ask.fields),
+            head: Arc::new(head),
+            part,
+            why,
+            standing: errand.standing,
+            confirmed: false,
+        });
+        // What goes out as a part is for those who asked for that part.
+        if filled.status != StatusCode::PARTIAL_CONTENT {
+            self.shared.fillings.begin(&errand.ask.key, &filled);
+        }
+        let proxy = Arc::clone(self);
+        let taken = Arc::clone(&filled);
+        tokio::spawn(async move {
+            proxy.pump(&errand, &taken, body, pump, known, exchange).await;
+            proxy.shared.fillings.end(&errand.ask.key, &taken);
+        });
+        Found::Filled(filled)
     }
 
     /// What the origin no longer has is not worth its memory.
@@ -183,18 +239,19 @@ impl<O: Origin> Proxy<O> {
         }
     }
 
-    /// Takes a body in to its end, and stores it if it was recorded whole.
-    async fn pump(&self, errand: &Errand, filled: &Filled, mut body: O::Body, pump: Pump, prefix: Option<Prefix>) {
-        let declared = body.size_hint().exact().map(|rest| {
-            // After a comparison the hint speaks of what is still to come.
-            let consumed =
-                prefix.iter().map(|prefix| prefix.equal.len() + prefix.differing.as_ref().map_or(0, Bytes::len));
-            rest + consumed.sum::<usize>() as u64
-        });
-        if let Some(Prefix { equal, differing }) = prefix {
-            pump.push(equal);
-            differing.into_iter().for_each(|chunk| pump.push(chunk));
-        }
+    /// Takes a body in to its end, and stores it if all of it was recorded.
+    async fn pump(
+        &self,
+        errand: &Errand,
+        filled: &Filled,
+        mut body: O::Body,
+        pump: Pump,
+        known: Known,
+        exchange: Exchange,
+    ) {
+        // The hint speaks of what is still to come.
+        let declared = body.size_hint().exact().map(|rest| rest + known.len());
+        known.before.into_iter().for_each(|chunk| pump.push(chunk));
         let (mut last, mut trailers) = (None, None);
         while !body.is_end_stream() {
             if let Err(abandoned) = poll_fn(|cx| pump.poll_room(cx)).await {
@@ -218,17 +275,41 @@ impl<O: Origin> Proxy<O> {
                 },
             }
         }
-        let recorded = pump.recorded(last.as_ref()).and_then(|chunks| {
-            Recorded::complete(&chunks, declared, &filled.fields, trailers.clone()).inspect_err(|skip| {
-                tracing::warn!(target = %errand.ask.target, reason = skip.as_str(), "a response contradicts its own length or digest");
-            })
-        });
-        match recorded {
-            Ok(recorded) => self.store(errand, filled, recorded).await,
-            Err(skip) => self.watch.metrics.not_stored(skip),
+        if let Some(after) = known.after {
+            last.replace(after).into_iter().for_each(|chunk| pump.push(chunk));
+        }
+        let stored = match pump.recorded(last.as_ref()) {
+            Ok(chunks) => self.keep_chunks(errand, filled, &chunks, declared, trailers.clone(), exchange).await,
+            Err(skip) => Err(skip),
+        };
+        if let Err(skip) = stored {
+            self.watch.metrics.not_stored(skip);
+            if skip == SkipReason::Contradicted {
+                tracing::warn!(target = %errand.ask.target, "a response contradicts its own length or digest");
+            }
         }
         last.into_iter().for_each(|chunk| pump.push(chunk));
         pump.finish(trailers);
+    }
+
+    /// Stores a recorded body as what it is, the whole or a part.
+    async fn keep_chunks(
+        &self,
+        errand: &Errand,
+        filled: &Filled,
+        chunks: &[Bytes],
+        declared: Option<u64>,
+        trailers: Option<HeaderMap>,
+        exchange: Exchange,
+    ) -> Result<(), SkipReason> {
+        match filled.part {
+            None => {
+                let recorded = Recorded::complete(chunks, declared, &filled.fields, trailers)?;
+                self.store(errand, filled, recorded).await;
+                Ok(())
+            }
+            Some(range) => self.store_part(errand, filled, RecordedPart::received(chunks, range)?, exchange),
+        }
     }
 
     async fn store(&self, errand: &Errand, filled: &Filled, recorded: Recorded) {

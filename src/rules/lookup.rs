@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::outcome::FetchReason;
+use super::partial::PartialResponse;
 use super::stored::StoredResponse;
 use super::vary::Vary;
 
@@ -15,6 +16,9 @@ use super::vary::Vary;
 #[derive(Clone, Debug, Default)]
 pub struct Resource {
     variants: Vec<Arc<StoredResponse>>,
+    /// Responses of which only a part is stored: at most one for the same selecting fields, and none where a complete
+    /// one is stored for them.
+    parts: Vec<Arc<PartialResponse>>,
 }
 
 /// What a lookup found for a request.
@@ -33,7 +37,7 @@ impl Lookup {
     /// began last. A slow body is stored after a later answer.
     #[must_use]
     pub fn select(resource: Option<Arc<Resource>>, request: &HeaderMap) -> Self {
-        let Some(resource) = resource else { return Self::Absent };
+        let Some(resource) = resource.filter(|resource| !resource.variants.is_empty()) else { return Self::Absent };
         let selected = resource.variants.iter().filter(|variant| variant.selected_by(request));
         match selected.max_by_key(|variant| variant.standing().confirmed) {
             Some(found) => Self::Found(Arc::clone(found), resource),
@@ -90,22 +94,62 @@ impl Resource {
         let replaces = |old: &Arc<StoredResponse>| {
             old.same_selection(&response) && (!by_tag || old.head().tag == response.head().tag)
         };
-        let mut variants = self.variants.clone();
-        if variants.iter().any(|old| replaces(old) && old.standing().confirmed > response.standing().confirmed) {
-            return Self { variants };
+        let mut all = self.clone();
+        if all.variants.iter().any(|old| replaces(old) && old.standing().confirmed > response.standing().confirmed) {
+            return all;
         }
-        variants.retain(|old| !replaces(old));
-        variants.push(response);
-        if variants.len() > max {
-            variants.drain(..variants.len() - max);
+        all.parts.retain(|part| part.selection() != response.selection());
+        all.variants.retain(|old| !replaces(old));
+        all.variants.push(response);
+        if all.variants.len() > max {
+            all.variants.drain(..all.variants.len() - max);
         }
-        Self { variants }
+        all
+    }
+
+    /// The stored part that `request` selects, if there is one; the latest of several.
+    #[must_use]
+    pub fn part(&self, request: &HeaderMap) -> Option<&Arc<PartialResponse>> {
+        let selected = self.parts.iter().filter(|part| part.selected_by(request));
+        selected.max_by_key(|part| part.standing().confirmed)
+    }
+
+    /// The resource with a part added, in the place of that for the same selecting fields. The oldest goes when there
+    /// are more than `max`.
+    ///
+    /// Nothing changes where a complete response is stored for these fields, or a part that was confirmed later.
+    #[must_use]
+    pub fn with_part(&self, part: Arc<PartialResponse>, max: usize) -> Self {
+        let mut all = self.clone();
+        let whole = all.variants.iter().any(|one| one.selection() == part.selection());
+        let later = |old: &Arc<PartialResponse>| {
+            old.selection() == part.selection() && old.standing().confirmed > part.standing().confirmed
+        };
+        if whole || all.parts.iter().any(later) {
+            return all;
+        }
+        all.parts.retain(|old| old.selection() != part.selection());
+        all.parts.push(part);
+        if all.parts.len() > max {
+            all.parts.drain(..all.parts.len() - max);
+        }
+        all
+    }
+
+    /// The resource without this very part.
+    #[must_use]
+    pub fn without_part(&self, part: &Arc<PartialResponse>) -> Self {
+        let mut all = self.clone();
+        all.parts.retain(|old| !Arc::ptr_eq(old, part));
+        all
     }
 
     /// The resource without `response` (and whatever took its place by freshening the same content is kept).
     #[must_use]
     pub fn without(&self, response: &Arc<StoredResponse>) -> Self {
-        Self { variants: self.variants.iter().filter(|old| !Arc::ptr_eq(old, response)).cloned().collect() }
+        let mut all = self.clone();
+        all.variants.retain(|old| !Arc::ptr_eq(old, response));
+        all
     }
 
     /// How many variants there are.
@@ -114,23 +158,24 @@ impl Resource {
         self.variants.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is none, and no part either.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.variants.is_empty()
+        self.variants.is_empty() && self.parts.is_empty()
     }
 
     /// What it weighs, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.variants.iter().map(|variant| variant.weight()).sum()
+        let variants = self.variants.iter().map(|variant| variant.weight());
+        variants.chain(self.parts.iter().map(|part| part.weight())).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::testing::{Stored, get, lookup, policy, stored};
+    use crate::rules::testing::{Stored, get, lookup, policy, stored, stored_part};
 
     /// The body that a request with `Accept-Language: language` finds, or what it finds instead.
     fn found(variants: &[Stored], language: &str) -> String {
@@ -194,6 +239,27 @@ mod tests {
         assert_eq!(all.len(), 2);
         let ask = get("/a").with("accept-language", "a").ask(&policy());
         assert!(Lookup::select(Some(Arc::new(all)), &ask.fields).found().is_none());
+    }
+
+    #[test]
+    fn a_part_never_stands_beside_a_complete_response_for_the_same_fields() {
+        let (whole, part) = (stored().etag("\"1\"").build(), || stored_part(0, "ab", 3, &[("etag", "\"2\"")]));
+        let request = HeaderMap::new();
+        let parts = Resource::default().with_part(part(), 2);
+        assert!(parts.part(&request).is_some() && !parts.is_empty());
+        let select = |resource: &Resource| Lookup::select(Some(Arc::new(resource.clone())), &request);
+        assert!(matches!(select(&parts), Lookup::Absent), "a part is not taken for a response");
+        let both = parts.with(Arc::clone(&whole), true, 2);
+        assert!(
+            both.part(&request).is_none() && select(&both).found().is_some(),
+            "the whole has all that the part had"
+        );
+        assert!(both.with_part(part(), 2).part(&request).is_none());
+        let other = Resource::default().with(stored().varying("accept", "x").build(), false, 2).with_part(part(), 2);
+        assert!(other.part(&request).is_some(), "that of other fields is no obstacle");
+        let one = part();
+        assert!(Resource::default().with_part(Arc::clone(&one), 2).without_part(&one).is_empty());
+        assert!(parts.weight() > one.weight() / 2, "and it weighs something");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod promise;
 pub mod admit;
 
 pub mod clock_tag;
+pub mod completion;
 pub mod digest;
 pub mod directives;
 pub mod fields;
@@ -37,6 +38,7 @@ pub mod forwarding;
 pub mod freshness;
 pub mod list;
 pub mod multipart;
+pub mod partial;
 pub mod preconditions;
 pub mod range;
 pub mod recognise;

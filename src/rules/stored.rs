@@ -179,7 +179,7 @@ impl StoredHead {
     }
 
     /// What the head weighs in memory, in bytes.
-    fn weight(&self) -> usize {
+    pub(super) fn weight(&self) -> usize {
         self.fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum()
     }
 }
@@ -188,7 +188,7 @@ impl StoredHead {
 const FIELD_OVERHEAD: usize = 120;
 
 /// What a stored response costs beyond its bytes: the store's bookkeeping, `Arc`s, the parsed head.
-const ENTRY_OVERHEAD: usize = 1024;
+pub(super) const ENTRY_OVERHEAD: usize = 1024;
 
 /// When and by what a response was last confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,7 +328,13 @@ impl StoredResponse {
     /// Whether both were stored for the same selecting fields.
     #[must_use]
     pub fn same_selection(&self, other: &Self) -> bool {
-        self.head.vary == other.head.vary && self.selecting == other.selecting
+        self.selection() == other.selection()
+    }
+
+    /// What selects it: the fields that `Vary` names, and their values, canonical.
+    #[must_use]
+    pub fn selection(&self) -> (&Vary, &[u8]) {
+        (&self.head.vary, &self.selecting)
     }
 
     /// What it costs in memory, in bytes, the key not counted.
