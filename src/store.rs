@@ -22,6 +22,7 @@ use crate::rules::groups::Groups;
 use crate::rules::key::{CacheKey, ExchangeKey};
 use crate::rules::lookup::{Alike, Resource};
 use crate::rules::moment::Moment;
+use crate::rules::partial::PartialResponse;
 use crate::rules::stored::StoredResponse;
 
 /// How many "not storable" memories are kept.
@@ -110,12 +111,30 @@ impl Store {
         });
     }
 
+    /// Keeps a part for `key`, as [`Resource::with_part`] says.
+    pub fn insert_part(&self, key: &CacheKey, part: Arc<PartialResponse>) {
+        self.resources.entry_by_ref(key).and_upsert_with(|present| {
+            let present = present.map(moka::Entry::into_value).unwrap_or_default();
+            Arc::new(present.with_part(part, self.variants_max))
+        });
+    }
+
+    /// Drops a part of `key`, if it is still there.
+    pub fn remove_part(&self, key: &CacheKey, part: &Arc<PartialResponse>) {
+        self.change(key, |present| present.without_part(part));
+    }
+
     /// Drops `response` of `key`, if it is still there.
     pub fn remove(&self, key: &CacheKey, response: &Arc<StoredResponse>) {
+        self.change(key, |present| present.without(response));
+    }
+
+    /// Changes what is stored for `key`, if anything is.
+    fn change(&self, key: &CacheKey, change: impl FnOnce(&Resource) -> Resource) {
         self.resources.entry_by_ref(key).and_compute_with(|present| match present {
             None => Op::Nop,
             Some(entry) => {
-                let rest = entry.into_value().without(response);
+                let rest = change(&entry.into_value());
                 if rest.is_empty() { Op::Remove } else { Op::Put(Arc::new(rest)) }
             }
         });

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 
 use super::Proxy;
 use super::exchange::{Answer, Errand, Found, contradicts, digest_of, failed, sha256_of};
-use super::take_in::{Filled, Prefix};
+use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
 use crate::origin::{Origin, Purpose};
@@ -62,7 +62,7 @@ impl<O: Origin> Proxy<O> {
                     return self.compare(errand, &check, Response::from_parts(answer, body), exchange).await;
                 }
                 let response = Response::from_parts(answer, body);
-                (self.take_in(errand, response, exchange, FetchReason::Changed, None), CheckResult::Changed)
+                (self.take_in(errand, response, exchange, FetchReason::Changed, Known::default()), CheckResult::Changed)
             }
             Verdict::Unproven(why) => self.unproven(errand, check, why).await,
         }
@@ -190,7 +190,10 @@ impl<O: Origin> Proxy<O> {
         let admitted = self.admits(&errand, &answer, &body, exchange);
         let Some((head, mut comparison)) = admitted.ok().zip(check.candidates.iter().find_map(begin)) else {
             let response = Response::from_parts(answer, body);
-            return (self.take_in(errand, response, exchange, FetchReason::Changed, None), CheckResult::Changed);
+            return (
+                self.take_in(errand, response, exchange, FetchReason::Changed, Known::default()),
+                CheckResult::Changed,
+            );
         };
         let mut trailers = None;
         let differing = loop {
@@ -216,9 +219,10 @@ impl<O: Origin> Proxy<O> {
         {
             return (self.keep(&errand, confirmation), CheckResult::Same);
         }
-        let prefix = Prefix { equal: comparison.agreed(), differing, trailers };
+        let before = [comparison.agreed()].into_iter().chain(differing).collect();
+        let known = Known { before, after: None, trailers };
         let response = Response::from_parts(answer, body);
-        (self.take_in(errand, response, exchange, FetchReason::Changed, Some(prefix)), CheckResult::Changed)
+        (self.take_in(errand, response, exchange, FetchReason::Changed, known), CheckResult::Changed)
     }
 
     /// Asks whether a representation that is still on its way in is current, so that more readers may follow it.
@@ -246,7 +250,7 @@ impl<O: Origin> Proxy<O> {
                 }
             }
             Ok((response, exchange)) => {
-                (self.take_in(errand, response, exchange, FetchReason::Changed, None), CheckResult::Changed)
+                (self.take_in(errand, response, exchange, FetchReason::Changed, Known::default()), CheckResult::Changed)
             }
         };
         let took = self.clock.moment().since(began);

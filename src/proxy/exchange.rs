@@ -7,11 +7,12 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Proxy;
-use super::take_in::Filled;
+use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
 use crate::origin::{Origin, OriginError, Purpose, RequestBody};
 use crate::rules::ask::Ask;
+use crate::rules::completion::Completion;
 use crate::rules::decide::shared_by_check;
 use crate::rules::digest::{Algorithm, Digest, Sha256};
 use crate::rules::integrity;
@@ -19,9 +20,11 @@ use crate::rules::judge::Exchange;
 use crate::rules::learn::Shown;
 use crate::rules::moment::Moment;
 use crate::rules::outcome::{FetchReason, SkipReason};
+use crate::rules::partial::PartialResponse;
 use crate::rules::policy::{Policy, Strategy};
 use crate::rules::promise::Confirmation;
 use crate::rules::question::{self, Check, Question};
+use crate::rules::range::{self, Extent};
 use crate::rules::stored::{Standing, StoredResponse};
 use crate::server::InterimSink;
 
@@ -41,6 +44,8 @@ pub struct Answer<B> {
 pub(super) enum Found<B> {
     /// A stored response is current.
     Confirmed(Confirmation),
+    /// A stored part is current.
+    ConfirmedPart(Confirmation<PartialResponse>),
     /// A representation is on its way in.
     Filled(Arc<Filled>),
     /// A response that is for one request alone.
@@ -86,9 +91,12 @@ pub(super) fn is_error(status: StatusCode) -> bool {
 pub(super) struct Errand {
     pub(super) ask: Arc<Ask>,
     pub(super) policy: Arc<Policy>,
+    pub(super) extent: Extent,
     pub(super) standing: Standing,
     /// What is stored for the request, if anything.
     pub(super) stored: Option<Arc<StoredResponse>>,
+    /// The part that is stored for the request, where the whole is not.
+    pub(super) part: Option<Arc<PartialResponse>>,
     /// The fields that `Vary` is known to name, for remembering under the right key.
     pub(super) vary: Vec<crate::rules::vary::Vary>,
     /// Where interim responses go: to the client whose fields go out.
@@ -101,30 +109,48 @@ impl<O: Origin> Proxy<O> {
         self: &Arc<Self>,
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
+        extent: Extent,
         began: Moment,
         interim: InterimSink,
     ) -> Answer<O::Body> {
         let store = &self.shared.store;
+        let resource = store.lookup(&ask.key);
+        let part = resource.as_ref().and_then(|resource| resource.part(&ask.fields)).cloned();
         let lookup = self.look_up(ask);
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
+            // What has been stored since the request looked is asked about as a whole.
+            extent: if lookup.found().is_some() { Extent::Whole } else { extent },
             standing: Standing { confirmed: began, epoch: store.epoch() },
             stored: lookup.found().cloned(),
+            part: part.filter(|_| lookup.found().is_none()),
             vary: lookup.vary(),
             interim,
         };
+        let missing = |why| if errand.part.is_some() { FetchReason::Partial } else { why };
         let (question, distrusted) = self.learned(policy, |learned| {
             learned.forget_if_old(began, self.config.cache.relearn_after);
             (question::choose(ask, &lookup, policy, learned), learned.distrusted)
         });
+        if errand.extent == Extent::Range {
+            let why = missing(lookup.why_missing());
+            return self.exchange_range(errand, why).await;
+        }
         let tagged = ask.is_conditional() && !distrusted;
+        let completion = || Completion::of(errand.part.as_ref().filter(|_| tagged)?, policy);
         let filling = || self.shared.fillings.get(&ask.key).filter(|filled| tagged && filled.selected_by(ask));
         match question {
             Question::Check(check) => self.check(errand, check.for_twin(ask, policy)).await,
             Question::Whole(why) => match filling() {
                 Some(filled) => self.check_filling(errand, filled, why).await,
-                None => Answer { found: self.fetch(errand, why).await, check: None },
+                None => match completion() {
+                    Some(completion) => Answer { found: self.complete(errand, completion).await, check: None },
+                    None => {
+                        let why = missing(why);
+                        Answer { found: self.fetch(errand, why).await, check: None }
+                    }
+                },
             },
         }
     }
@@ -150,7 +176,7 @@ impl<O: Origin> Proxy<O> {
         let request = self.request(&errand, Method::GET);
         match self.ask_origin(&errand, Purpose::Fetch, request).await {
             Err(error) => failed(errand, error).0,
-            Ok((response, exchange)) => self.take_in(errand, response, exchange, why, None),
+            Ok((response, exchange)) => self.take_in(errand, response, exchange, why, Known::default()),
         }
     }
 
@@ -187,6 +213,9 @@ impl<O: Origin> Proxy<O> {
         *request.method_mut() = method;
         *request.uri_mut() = http::Uri::from(errand.ask.target.clone());
         request.headers_mut().clone_from(&errand.ask.fields);
+        if errand.extent == Extent::Whole {
+            range::remove(request.headers_mut());
+        }
         self.forward_interim(&errand.interim, &mut request);
         request
     }

@@ -8,8 +8,10 @@
 
 mod checks;
 mod digest;
+mod draft;
 mod exchange;
 mod interim;
+mod partial;
 mod pass;
 mod posted;
 mod read_ahead;
@@ -35,7 +37,7 @@ use crate::metrics::{EvictionCause, Metrics};
 use crate::origin::{BoxError, Origin};
 use crate::routes::Routes;
 use crate::rules::ask::{self, Ask};
-use crate::rules::decide::{Decision, decide, excused, excused_on_error};
+use crate::rules::decide::{Decision, decide, excused, excused_on_error, excused_part};
 use crate::rules::groups::Groups;
 use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Learned;
@@ -43,6 +45,7 @@ use crate::rules::lookup::Lookup;
 use crate::rules::outcome::{Excuse, Refusal};
 use crate::rules::policy::Policy;
 use crate::rules::promise::Served;
+use crate::rules::range::Extent;
 use crate::rules::stored::StoredResponse;
 use crate::server::{Drain, InterimSink, Peer};
 use crate::store::Store;
@@ -206,6 +209,9 @@ impl<O: Origin> Proxy<O> {
         let store = &self.shared.store;
         let mut flights = 0;
         loop {
+            if let Some(reply) = self.excused_part(ask, policy) {
+                return reply;
+            }
             let lookup = self.look_up(ask);
             let found = lookup.found().map(|stored| self.invalidated(ask, ask.held_at(), &stored.head().groups));
             let absent = match decide(ask, &lookup, policy, found.unwrap_or_default(), self.clock.now()) {
@@ -221,20 +227,23 @@ impl<O: Origin> Proxy<O> {
                 Decision::Fetch(_) => true,
                 Decision::Check => false,
             };
-            let key = ask.exchange_key(&lookup.vary());
+            // What is not stored is asked for as the request asks; what is stored is asked about as a whole.
+            let ranged = ask.range.is_some() && lookup.found().is_none();
+            let extent = if ranged { Extent::Range } else { Extent::Whole };
+            let key = ask.exchange_key(&lookup.vary(), extent);
             let forget = self.config.cache.uncacheable_for;
             let alone = flights >= FLIGHTS_MAX
                 || !policy.collapse.enabled
                 || (absent && store.is_uncacheable(&key, self.clock.moment(), forget));
             if alone {
-                let answer = self.exchange(ask, policy, self.clock.moment(), interim.clone()).await;
+                let answer = self.exchange(ask, policy, extent, self.clock.moment(), interim.clone()).await;
                 // An exchange of one's own began after the request arrived and went out with its fields.
                 return self.usable(ask, policy, &answer, true).unwrap_or(Reply::Refused(Refusal::WaitedOut));
             }
             flights += 1;
             // A second try is seated with what begins after the request arrived: that it can use.
             let lease = if flights > 1 || ask.demands_validation() { Duration::ZERO } else { policy.verify.lease() };
-            match self.ride(key, ask, policy, lease, interim.clone()).await {
+            match self.ride((key, extent), ask, policy, lease, interim.clone()).await {
                 Err(refusal) => return Reply::Refused(refusal),
                 Ok(None) => {}
                 Ok(Some((answer, starter))) => match self.usable(ask, policy, &answer, starter) {
@@ -249,7 +258,13 @@ impl<O: Origin> Proxy<O> {
     /// Validates what is served stale meanwhile (RFC 5861 §3), unless an exchange for it runs already. Nobody waits for
     /// the answer; where too many requests wait, it is left to a later one.
     fn revalidate(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>, lookup: &Lookup) {
-        let joined = self.join(ask.exchange_key(&lookup.vary()), ask, policy, Duration::MAX, InterimSink::default());
+        let joined = self.join(
+            (ask.exchange_key(&lookup.vary(), Extent::Whole), Extent::Whole),
+            ask,
+            policy,
+            Duration::MAX,
+            InterimSink::default(),
+        );
         if let Some(member) = joined.ok().filter(Member::is_starter) {
             tokio::spawn(member.landed());
         }
@@ -258,27 +273,27 @@ impl<O: Origin> Proxy<O> {
     /// Finds a place in an exchange that began at most `lease` before the request arrived.
     fn join(
         self: &Arc<Self>,
-        key: ExchangeKey,
+        (key, extent): (ExchangeKey, Extent),
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         lease: Duration,
         interim: InterimSink,
     ) -> Result<Member<ExchangeKey, Answer<O::Body>>, TooManyWaiters> {
         let (proxy, asker, rules) = (Arc::clone(self), Arc::clone(ask), Arc::clone(policy));
-        let start = |began: Began| async move { proxy.exchange(&asker, &rules, began.at, interim).await };
+        let start = move |began: Began| async move { proxy.exchange(&asker, &rules, extent, began.at, interim).await };
         self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start)
     }
 
     /// Takes part in a shared exchange; `None` when it was lost and another is worth a try.
     async fn ride(
         self: &Arc<Self>,
-        key: ExchangeKey,
+        (key, extent): (ExchangeKey, Extent),
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         lease: Duration,
         interim: InterimSink,
     ) -> Result<Option<(Arc<Answer<O::Body>>, bool)>, Refusal> {
-        let member = self.join(key, ask, policy, lease, interim).map_err(|_| Refusal::Waiters)?;
+        let member = self.join((key, extent), ask, policy, lease, interim).map_err(|_| Refusal::Waiters)?;
         match tokio::time::timeout(self.config.limits.wait_max, member.landed()).await {
             Err(_) => Err(Refusal::WaitedOut),
             Ok(Landing::Lost) => Ok(None),
@@ -315,6 +330,23 @@ impl<O: Origin> Proxy<O> {
                 };
                 let served = checked.or_else(excused)?;
                 Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
+            }
+            Found::ConfirmedPart(confirmation) => {
+                if !starter && !confirmation.response().selected_by(&ask.fields) {
+                    return None;
+                }
+                let checked = confirmation.vouch(ask.arrived).map(Served::Checked);
+                let excused = || {
+                    excused_part(
+                        ask,
+                        confirmation.response(),
+                        policy,
+                        invalidated(&confirmation.response().head().groups),
+                        now,
+                    )
+                    .map(Served::Excused)
+                };
+                Reply::part(ask, checked.or_else(excused)?, Some(confirmation.status()), ride)
             }
             Found::Filled(filled) => {
                 // It is on its way in under the own key, whatever was looked up.

@@ -11,6 +11,7 @@ use http::{Method, request, response};
 use super::Proxy;
 use super::exchange::Errand;
 use super::read_ahead::ReadAhead;
+use super::take_in::Intake;
 use super::target::Target;
 use crate::fill::Reader;
 use crate::origin::{Origin, Purpose};
@@ -21,6 +22,7 @@ use crate::rules::outcome::FetchReason;
 use crate::rules::policy::{Policy, Verify};
 use crate::rules::posted::answers_gets;
 use crate::rules::query::Carried;
+use crate::rules::range::Extent;
 use crate::rules::stored::Standing;
 use crate::server::{InterimSink, Peer};
 use crate::store::Invalidation;
@@ -75,16 +77,27 @@ impl<O: Origin> Proxy<O> {
         }
         let standing = Standing { confirmed: asked.at, epoch: invalidation.opened };
         let exchange = Exchange { standing, asked: asked.wall, answered: self.clock.now() };
-        let errand = Errand { ask, policy, standing, stored: None, vary: Vec::new(), interim: InterimSink::default() };
+        let errand = Errand {
+            ask,
+            policy,
+            extent: Extent::Whole,
+            standing,
+            stored: None,
+            part: None,
+            vary: Vec::new(),
+            interim: InterimSink::default(),
+        };
         let Ok(head) = self.admits(&errand, answer, &body, exchange) else { return Err(body) };
         let Errand { ask, policy, .. } = &errand;
         if !answers_gets(target.scheme, &target.authority, &ask.target, answer, &head, policy) {
             return Err(body);
         }
-        let (filled, pump) = self.open_fill(&errand, answer.clone(), head, FetchReason::Absent, Purpose::Pass);
+        let intake =
+            Intake { purpose: Purpose::Pass, ..Intake::whole(answer.clone(), head, FetchReason::Absent, exchange) };
+        let (filled, opened) = self.open(&errand, intake);
         // Taken before the body is: there is no asking again for what would be missed.
         let Some(reader) = filled.first_reader() else { return Err(body) };
-        self.take_body(errand, filled, body, pump, None);
+        self.take_body(errand, filled, body, opened);
         Ok(reader)
     }
 }

@@ -3,7 +3,8 @@
 //! It says under which key the answer lives, whose credentials it carries and what its own conditions are. What is not
 //! such a request passes, and the reason says why.
 
-use http::{HeaderMap, Method, header, request};
+use http::header::{self, HeaderName};
+use http::{HeaderMap, Method, request};
 
 use super::directives::RequestDirectives;
 use super::fields;
@@ -15,6 +16,7 @@ use super::outcome::PassReason;
 use super::policy::{Credentials, Policy, Verify};
 use super::preconditions::Preconditions;
 use super::query::{Carried, Query};
+use super::range::{self, Asked, Extent, RangeRequest};
 use super::stored::StoredHead;
 use super::vary::Vary;
 
@@ -40,6 +42,8 @@ pub struct Ask {
     pub directives: RequestDirectives,
     /// The request's conditions on what it already has.
     pub preconditions: Preconditions,
+    /// The bytes that it asks for, if not all.
+    pub range: Option<RangeRequest>,
     /// The digests that it asks for (RFC 9530 §4).
     pub wants: Wants,
     /// Whether it carries `Authorization` that is not part of the key.
@@ -47,6 +51,7 @@ pub struct Ask {
     /// Path and query as received.
     pub target: http::uri::PathAndQuery,
     /// The request's fields as they go to the origin: hop-by-hop fields and the client's own conditions are gone.
+    /// `Range` and `If-Range` are there if [`range`](Self::range) is; they go out by [`Extent::Range`] alone.
     pub fields: HeaderMap,
 }
 
@@ -83,9 +88,15 @@ pub fn read(
     if content {
         return Err(PassReason::Content);
     }
-    if own.contains_key(header::RANGE) {
+    // RFC 9110 §14.2: range handling is defined for GET. What an origin makes of it with other methods is its affair.
+    if query.is_some() && own.contains_key(header::RANGE) {
         return Err(PassReason::Range);
     }
+    let range = match range::asked(&request.method, own) {
+        Asked::Whole => None,
+        Asked::Bytes(range) => Some(range),
+        Asked::Foreign => return Err(PassReason::Range),
+    };
     let preconditions = Preconditions::of(own);
     let unconditional = query.as_ref().is_some_and(|query| !query.is_conditional());
     if preconditions.only_origin() || unconditional && preconditions != Preconditions::default() {
@@ -98,7 +109,7 @@ pub fn read(
     let Some(target) = request.uri.path_and_query().filter(|target| target.as_str().len() <= TARGET_MAX) else {
         return Err(PassReason::Target);
     };
-    let fields = outgoing(own);
+    let fields = outgoing(own, range.is_some());
     let parts = policy.key.parts(target.path(), &fields);
     let mut extra: Vec<(u8, &[u8])> = parts.iter().map(|(tag, part)| (*tag, &**part)).collect();
     let mut authorized = false;
@@ -132,15 +143,19 @@ pub fn read(
         authorized,
         target: target.clone(),
         fields,
+        range,
     })
 }
 
 /// The request's fields without hop-by-hop ones and without its own conditions, which truehit answers itself.
-fn outgoing(own: &HeaderMap) -> HeaderMap {
+fn outgoing(own: &HeaderMap, ranged: bool) -> HeaderMap {
     let mut outgoing = own.clone();
     fields::remove_hop_by_hop(&mut outgoing);
     for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::EXPECT, header::CONTENT_LENGTH] {
         outgoing.remove(name);
+    }
+    if !ranged {
+        range::remove(&mut outgoing);
     }
     outgoing
 }
@@ -161,9 +176,14 @@ impl Ask {
         })
     }
 
-    /// The key under which requests may share an exchange with this one, given what `Vary` is known to name.
+    /// The key under which requests may share an exchange of this extent with this one, given what `Vary` is known to
+    /// name. What goes out with a `Range` is shared by requests for the very same.
     #[must_use]
-    pub fn exchange_key(&self, vary: &[Vary]) -> ExchangeKey {
+    pub fn exchange_key(&self, vary: &[Vary], extent: Extent) -> ExchangeKey {
+        let ranged: &[HeaderName] = match extent {
+            Extent::Whole => &[],
+            Extent::Range => &[header::RANGE, header::IF_RANGE],
+        };
         let named: Vec<_> = vary
             .iter()
             .filter_map(|vary| match vary {
@@ -171,6 +191,7 @@ impl Ask {
                 Vary::Star => None,
             })
             .flatten()
+            .chain(ranged.iter().cloned())
             .collect();
         ExchangeKey::new(&self.key, &self.fields, &named)
     }
@@ -228,11 +249,10 @@ mod tests {
         let upgrade = get("/a").with("connection", "upgrade").with("upgrade", "websocket");
         check("no change of protocol (RFC 9110 §7.8)", upgrade, &plain, Err(PassReason::Upgrade));
         check("no content (RFC 9110 §9.3.1)", get("/a").with_content(), &plain, Err(PassReason::Content));
-        let range = get("/a").with("range", "bytes=0-1");
-        check("no range (RFC 9110 §14.2)", range, &plain, Err(PassReason::Range));
-        for (name, value) in
-            [("if-match", "\"1\""), ("if-unmodified-since", "Thu, 01 Jan 2026 00:00:00 GMT"), ("if-range", "\"1\"")]
-        {
+        check("a range of bytes (RFC 9110 §14.2)", get("/a").with("range", "bytes=0-1"), &plain, Ok(()));
+        let foreign = get("/a").with("range", "items=0-1");
+        check("no other range", foreign, &plain, Err(PassReason::Range));
+        for (name, value) in [("if-match", "\"1\""), ("if-unmodified-since", "Thu, 01 Jan 2026 00:00:00 GMT")] {
             let conditional = get("/a").with(name, value);
             check(
                 "no condition for origins only (RFC 9111 §4.3.2)",
@@ -260,7 +280,11 @@ mod tests {
             let (alice, bob) = (get("/a").with(name, "alice").ask(&policy), get("/a").with(name, "bob").ask(&policy));
             assert_eq!((alice.key == bob.key, alice.authorized), (shared, authorized), "{sentence}");
             assert_eq!(alice.fields[name], "alice", "{sentence}, and a check carries the request's own");
-            assert_ne!(alice.exchange_key(&[]), bob.exchange_key(&[]), "{sentence}, and users share no exchange");
+            assert_ne!(
+                alice.exchange_key(&[], Extent::Whole),
+                bob.exchange_key(&[], Extent::Whole),
+                "{sentence}, and users share no exchange"
+            );
         }
         check("under key a credential is part of the key", Credentials::Key, "authorization", (false, false));
         check("and so is a cookie", Credentials::Key, "cookie", (false, false));
@@ -274,7 +298,7 @@ mod tests {
     fn what_a_route_makes_of_the_key() {
         let rule = KeyRule {
             query: QueryRule { keep: Keep::Without([Glob::parse("utm_*").unwrap()].into()), sorted: false },
-            headers: [header::HeaderName::from_static("x-tenant")].into(),
+            headers: [HeaderName::from_static("x-tenant")].into(),
             ..KeyRule::default()
         };
         let policy = policy_with(|policy| policy.key = rule.into());
@@ -319,11 +343,28 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_for_exchanges_that_ask_for_it() {
+        let ask = |fields: &[(&str, &str)]| {
+            fields.iter().fold(get("/a"), |request, (name, value)| request.with(name, value)).ask(&policy())
+        };
+        let (plain, part) = (ask(&[]), ask(&[("range", "bytes=0-1")]));
+        let on_condition = ask(&[("range", "bytes=0-1"), ("if-range", "\"1\"")]);
+        let key = |ask: &Ask, extent| ask.exchange_key(&[], extent);
+        assert_eq!(key(&plain, Extent::Whole), key(&part, Extent::Whole), "what asks for the whole is shared");
+        assert_ne!(key(&plain, Extent::Whole), key(&part, Extent::Range));
+        assert_ne!(key(&on_condition, Extent::Range), key(&part, Extent::Range), "other answers are possible");
+        assert_ne!(key(&ask(&[("range", "bytes=0-2")]), Extent::Range), key(&part, Extent::Range));
+        for ignored in [&[("range", "bytes=1-0")][..], &[("if-range", "\"1\"")]] {
+            assert!(ask(ignored).range.is_none() && ask(ignored).fields.is_empty(), "RFC 9110 §14.2, §13.1.5");
+        }
+    }
+
+    #[test]
     fn requests_that_could_select_differently_share_no_exchange() {
         fn check(sentence: &str, name: &str, vary: Option<&str>, shared: bool) {
             let vary: Vec<_> =
                 vary.map(|vary| Vary::of(&crate::rules::testing::head(&[("vary", vary)]))).into_iter().collect();
-            let key = |value| get("/a").with(name, value).ask(&policy()).exchange_key(&vary);
+            let key = |value| get("/a").with(name, value).ask(&policy()).exchange_key(&vary, Extent::Whole);
             assert_eq!(key("1") == key("2"), shared, "{sentence}");
         }
         for name in ["accept", "accept-language", "accept-encoding", "cookie", "authorization"] {

@@ -9,6 +9,7 @@ use super::freshness::Lifetime;
 use super::lookup::Lookup;
 use super::moment::Now;
 use super::outcome::{Excuse, FetchReason, PassReason, Refusal};
+use super::partial::PartialResponse;
 use super::policy::{Credentials, OnCheckError, Policy, Verify};
 use super::promise::Excused;
 use super::stored::{Standing, StoredHead, StoredResponse};
@@ -71,6 +72,20 @@ pub fn excused(
 ) -> Option<Excused> {
     let excuse = excuse(ask, stored.head(), stored.standing(), policy, invalidated, now)?;
     Some(Excused::new(Arc::clone(stored), excuse))
+}
+
+/// [`excused`], for a stored part that has all of what the request asks for.
+#[must_use]
+pub fn excused_part(
+    ask: &Ask,
+    part: &Arc<PartialResponse>,
+    policy: &Policy,
+    epoch: u64,
+    now: Now,
+) -> Option<Excused<PartialResponse>> {
+    part.answers(ask)?;
+    let excuse = excuse(ask, part.head(), part.standing(), policy, epoch, now)?;
+    Some(Excused::new(Arc::clone(part), excuse))
 }
 
 /// [`excused`], for a response of which only head and standing are known: one that is still on its way in.

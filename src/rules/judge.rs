@@ -22,6 +22,8 @@ use super::question::tag_proof;
 use super::stored::{Standing, StoredHead, StoredResponse};
 use super::validator::{self, EntityTag};
 
+pub mod part;
+
 /// What an answer says.
 #[derive(Debug)]
 pub enum Verdict {

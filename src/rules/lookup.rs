@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::key::CacheKey;
 use super::no_vary_search::Variance;
+use super::outcome::FetchReason;
+use super::partial::PartialResponse;
 use super::stored::StoredResponse;
 use super::vary::Vary;
 use super::{list, preference};
@@ -20,6 +22,9 @@ pub struct Resource {
     /// Under the key of a path without a query: targets of this path whose responses may answer for others, newest
     /// last. What is stored under them may be gone or have changed since.
     alike: Vec<Alike>,
+    /// Responses of which only a part is stored: at most one for the same selecting fields, and none where a complete
+    /// one is stored for them.
+    parts: Vec<Arc<PartialResponse>>,
 }
 
 /// A target whose response, when it was stored, said by `No-Vary-Search` for which others it may answer.
@@ -105,6 +110,15 @@ impl Lookup {
         resource.variants.iter().filter(speaks).max_by_key(|variant| variant.standing().confirmed)
     }
 
+    /// Why what was looked for must be fetched, where nothing was found.
+    #[must_use]
+    pub const fn why_missing(&self) -> FetchReason {
+        match self {
+            Self::Absent => FetchReason::Absent,
+            Self::VaryMismatch(_) | Self::Found(..) => FetchReason::VaryMismatch,
+        }
+    }
+
     /// Every stored response of the key, newest first.
     pub fn variants(&self) -> impl Iterator<Item = &Arc<StoredResponse>> {
         match self {
@@ -136,23 +150,62 @@ impl Resource {
         let replaces = |old: &Arc<StoredResponse>| {
             old.same_selection(&response) && (!by_tag || old.head().tag == response.head().tag)
         };
-        let mut variants = self.variants.clone();
-        if variants.iter().any(|old| replaces(old) && old.standing().confirmed > response.standing().confirmed) {
-            return self.clone();
+        let mut all = self.clone();
+        if all.variants.iter().any(|old| replaces(old) && old.standing().confirmed > response.standing().confirmed) {
+            return all;
         }
-        variants.retain(|old| !replaces(old));
-        variants.push(response);
-        if variants.len() > max {
-            variants.drain(..variants.len() - max);
+        all.parts.retain(|part| part.selection() != response.selection());
+        all.variants.retain(|old| !replaces(old));
+        all.variants.push(response);
+        if all.variants.len() > max {
+            all.variants.drain(..all.variants.len() - max);
         }
-        Self { variants, alike: self.alike.clone() }
+        all
+    }
+
+    /// The stored part that `request` selects, if there is one; the latest of several.
+    #[must_use]
+    pub fn part(&self, request: &HeaderMap) -> Option<&Arc<PartialResponse>> {
+        let selected = self.parts.iter().filter(|part| part.selected_by(request));
+        selected.max_by_key(|part| part.standing().confirmed)
+    }
+
+    /// The resource with a part added, in the place of that for the same selecting fields. The oldest goes when there
+    /// are more than `max`.
+    ///
+    /// Nothing changes where a complete response is stored for these fields, or a part that was confirmed later.
+    #[must_use]
+    pub fn with_part(&self, part: Arc<PartialResponse>, max: usize) -> Self {
+        let mut all = self.clone();
+        let whole = all.variants.iter().any(|one| one.selection() == part.selection());
+        let later = |old: &Arc<PartialResponse>| {
+            old.selection() == part.selection() && old.standing().confirmed > part.standing().confirmed
+        };
+        if whole || all.parts.iter().any(later) {
+            return all;
+        }
+        all.parts.retain(|old| old.selection() != part.selection());
+        all.parts.push(part);
+        if all.parts.len() > max {
+            all.parts.drain(..all.parts.len() - max);
+        }
+        all
+    }
+
+    /// The resource without this very part.
+    #[must_use]
+    pub fn without_part(&self, part: &Arc<PartialResponse>) -> Self {
+        let mut all = self.clone();
+        all.parts.retain(|old| !Arc::ptr_eq(old, part));
+        all
     }
 
     /// The resource without `response` (and whatever took its place by freshening the same content is kept).
     #[must_use]
     pub fn without(&self, response: &Arc<StoredResponse>) -> Self {
-        let variants = self.variants.iter().filter(|old| !Arc::ptr_eq(old, response)).cloned().collect();
-        Self { variants, alike: self.alike.clone() }
+        let mut all = self.clone();
+        all.variants.retain(|old| !Arc::ptr_eq(old, response));
+        all
     }
 
     /// The targets of this path whose responses may answer for others, newest first.
@@ -164,12 +217,13 @@ impl Resource {
     /// than [`ALIKE_MAX`].
     #[must_use]
     pub fn with_alike(&self, new: Alike) -> Self {
-        let mut alike: Vec<Alike> = self.alike.iter().filter(|old| old.key != new.key).cloned().collect();
-        alike.push(new);
-        if alike.len() > ALIKE_MAX {
-            alike.drain(..alike.len() - ALIKE_MAX);
+        let mut all = self.clone();
+        all.alike.retain(|old| old.key != new.key);
+        all.alike.push(new);
+        if all.alike.len() > ALIKE_MAX {
+            all.alike.drain(..all.alike.len() - ALIKE_MAX);
         }
-        Self { variants: self.variants.clone(), alike }
+        all
     }
 
     /// How many variants there are.
@@ -181,22 +235,23 @@ impl Resource {
     /// Whether there is nothing in it.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.variants.is_empty() && self.alike.is_empty()
+        self.variants.is_empty() && self.parts.is_empty() && self.alike.is_empty()
     }
 
     /// What it weighs, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
+        let variants = self.variants.iter().map(|variant| variant.weight());
+        let parts = self.parts.iter().map(|part| part.weight());
         let alike = |alike: &Alike| size_of::<Alike>() + alike.key.as_bytes().len() + alike.variance.weight();
-        self.variants.iter().map(|variant| variant.weight()).sum::<usize>()
-            + self.alike.iter().map(alike).sum::<usize>()
+        variants.chain(parts).sum::<usize>() + self.alike.iter().map(alike).sum::<usize>()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::testing::{Req, Stored, get, head, lookup, policy, stored};
+    use crate::rules::testing::{Req, Stored, get, head, lookup, policy, stored, stored_part};
 
     /// The body that a request with `Accept-Language: language` finds, or what it finds instead.
     fn found(variants: &[Stored], language: &str) -> String {
@@ -313,6 +368,27 @@ mod tests {
         let with = all.with(Arc::clone(&one), false, 2);
         assert!(with.weight() > all.weight() && all.weight() > 0);
         assert_eq!(with.without(&one).alike().count(), ALIKE_MAX);
+    }
+
+    #[test]
+    fn a_part_never_stands_beside_a_complete_response_for_the_same_fields() {
+        let (whole, part) = (stored().etag("\"1\"").build(), || stored_part(0, "ab", 3, &[("etag", "\"2\"")]));
+        let request = HeaderMap::new();
+        let parts = Resource::default().with_part(part(), 2);
+        assert!(parts.part(&request).is_some() && !parts.is_empty());
+        let select = |resource: &Resource| Lookup::select(Some(Arc::new(resource.clone())), &request);
+        assert!(matches!(select(&parts), Lookup::Absent), "a part is not taken for a response");
+        let both = parts.with(Arc::clone(&whole), true, 2);
+        assert!(
+            both.part(&request).is_none() && select(&both).found().is_some(),
+            "the whole has all that the part had"
+        );
+        assert!(both.with_part(part(), 2).part(&request).is_none());
+        let other = Resource::default().with(stored().varying("accept", "x").build(), false, 2).with_part(part(), 2);
+        assert!(other.part(&request).is_some(), "that of other fields is no obstacle");
+        let one = part();
+        assert!(Resource::default().with_part(Arc::clone(&one), 2).without_part(&one).is_empty());
+        assert!(parts.weight() > one.weight() / 2, "and it weighs something");
     }
 
     #[test]

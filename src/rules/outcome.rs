@@ -44,9 +44,9 @@ words! {
         ContentLate = "content-late",
         /// A QUERY that does not say what its content is: it is for the origin to fail it (RFC 10008 §2).
         ContentType = "content-type",
-        /// A range request for something that is not answered from the store.
+        /// A `Range` in another unit than bytes: only the origin knows what it means.
         Range = "range",
-        /// A precondition that only the origin can evaluate (`If-Match`, `If-Unmodified-Since`, `If-Range`).
+        /// A precondition that only the origin can evaluate (`If-Match`, `If-Unmodified-Since`).
         Precondition = "precondition",
         /// The request says `Cache-Control: no-store`.
         NoStore = "no-store",
@@ -68,6 +68,8 @@ words! {
         Absent = "uri-miss",
         /// Something is stored, for other selecting fields (RFC 9111 §4.1).
         VaryMismatch = "vary-miss",
+        /// A part of the response is stored, and not the one that is asked for, or not a current one.
+        Partial = "partial",
         /// The check found that the stored response is not current.
         Changed = "changed",
         /// The check proved nothing.
@@ -247,6 +249,8 @@ words! {
         Miss = "miss",
         /// Stored for other selecting fields: the representation was fetched.
         VaryMiss = "vary-miss",
+        /// A part of it was stored, but not what was asked for: that was fetched, or what the part lacked.
+        Partial = "partial",
         /// Stood aside.
         Pass = "pass",
         /// Answered here.
@@ -285,7 +289,7 @@ impl Outcome {
     pub const fn is_hit(&self) -> Option<bool> {
         match self.kind {
             Kind::Checked | Kind::Excused => Some(true),
-            Kind::Changed | Kind::Miss | Kind::VaryMiss => Some(false),
+            Kind::Changed | Kind::Miss | Kind::VaryMiss | Kind::Partial => Some(false),
             Kind::Pass | Kind::Refused | Kind::Failed => None,
         }
     }
@@ -304,6 +308,9 @@ impl Outcome {
             Kind::Changed => member.push_str("fwd=stale"),
             Kind::Miss => member.push_str("fwd=uri-miss"),
             Kind::VaryMiss => member.push_str("fwd=vary-miss"),
+            // RFC 9211 §2.2: "The cache was able to select a partial response for the request, but it did not contain all
+            // of the requested ranges (or the request was for the complete response)."
+            Kind::Partial => member.push_str("fwd=partial"),
             Kind::Pass => member.push_str(match self.reason {
                 "method" => "fwd=method",
                 "no-store" => "fwd=request",
@@ -395,7 +402,7 @@ mod tests {
     fn what_counts_as_a_hit() {
         let hit = |kind| Outcome::new(kind, "").is_hit();
         assert_eq!([Kind::Checked, Kind::Excused].map(hit), [Some(true); 2]);
-        assert_eq!([Kind::Changed, Kind::Miss, Kind::VaryMiss].map(hit), [Some(false); 3]);
+        assert_eq!([Kind::Changed, Kind::Miss, Kind::VaryMiss, Kind::Partial].map(hit), [Some(false); 4]);
         assert_eq!([Kind::Pass, Kind::Refused, Kind::Failed].map(hit), [None; 3]);
     }
 }

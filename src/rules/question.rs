@@ -58,10 +58,7 @@ impl Check {
 pub fn choose(ask: &Ask, lookup: &Lookup, policy: &Policy, learned: &Learned) -> Question {
     let candidates = candidates(ask, lookup);
     let Some(first) = candidates.first() else {
-        return Question::Whole(match lookup {
-            Lookup::Absent => FetchReason::Absent,
-            Lookup::VaryMismatch(_) | Lookup::Found(..) => FetchReason::VaryMismatch,
-        });
+        return Question::Whole(lookup.why_missing());
     };
     // What was stored for other selecting fields can only be confirmed by a tag that the origin picks, and that it is
     // believed to pick by.

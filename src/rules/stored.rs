@@ -108,6 +108,8 @@ pub struct StoredHead {
     pub tag_vouches: bool,
     /// The origin's `Last-Modified`.
     pub last_modified: Option<SystemTime>,
+    /// That date, if it is a strong validator of the content (RFC 9110 §8.8.2.2).
+    pub strong_date: Option<SystemTime>,
     /// The fields that select this response.
     pub vary: Vary,
     /// The groups with which it is invalidated.
@@ -126,6 +128,7 @@ impl StoredHead {
     pub fn read(status: StatusCode, received: &HeaderMap, policy: &Policy, asked: SystemTime, now: Now) -> Self {
         let mut fields = fields::storable_head(received, policy.set_cookie);
         let vouches = EntityTag::of(&fields).is_some_and(|tag| validator::vouches(&tag, &fields));
+        let dated = validator::date_vouches(&fields);
         // RFC 9110 §6.6.1: a response without `Date`, or with an invalid one, gets that of its reception. It is not the
         // origin's own, so it cannot make a tag vouch.
         if validator::date_of(&fields, header::DATE).is_none()
@@ -133,7 +136,10 @@ impl StoredHead {
         {
             fields.insert(header::DATE, date);
         }
-        Self::of(status, fields, vouches, freshness::initial_age(received, asked, now.wall), policy, now)
+        let mut head =
+            Self::of(status, fields, vouches, freshness::initial_age(received, asked, now.wall), policy, now);
+        head.strong_date = head.last_modified.filter(|_| dated);
+        head
     }
 
     fn of(
@@ -155,6 +161,7 @@ impl StoredHead {
             status,
             tag_vouches,
             last_modified: validator::date_of(&fields, header::LAST_MODIFIED),
+            strong_date: None,
             vary: Vary::of(&fields),
             groups: Groups::of(&fields),
             lifetime: freshness::lifetime(status, &directives, &fields, policy.heuristic_max),
@@ -173,7 +180,9 @@ impl StoredHead {
         // Whether the tag vouches was settled when the content came: the `Date` of a 304 makes the tag look older, but
         // not the copy.
         let fields = fields::freshen(&self.fields, update, policy.set_cookie);
-        Self::of(self.status, fields, self.tag_vouches, initial_age, policy, now)
+        let mut fresh = Self::of(self.status, fields, self.tag_vouches, initial_age, policy, now);
+        fresh.strong_date = self.strong_date.filter(|_| fresh.last_modified == self.last_modified);
+        fresh
     }
 
     /// `current_age` (RFC 9111 §4.2.3).
@@ -189,7 +198,7 @@ impl StoredHead {
     }
 
     /// What the head weighs in memory, in bytes.
-    fn weight(&self) -> usize {
+    pub(super) fn weight(&self) -> usize {
         let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_OVERHEAD;
         self.fields.iter().map(field).sum::<usize>() + self.groups.weight()
     }
@@ -199,7 +208,7 @@ impl StoredHead {
 const FIELD_OVERHEAD: usize = 120;
 
 /// What a stored response costs beyond its bytes: the store's bookkeeping, `Arc`s, the parsed head.
-const ENTRY_OVERHEAD: usize = 1024;
+pub(super) const ENTRY_OVERHEAD: usize = 1024;
 
 /// When and by what a response was last confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -379,7 +388,13 @@ impl StoredResponse {
     /// Whether both were stored for the same selecting fields.
     #[must_use]
     pub fn same_selection(&self, other: &Self) -> bool {
-        self.head.vary == other.head.vary && self.selecting == other.selecting
+        self.selection() == other.selection()
+    }
+
+    /// What selects it: the fields that `Vary` names, and their values, canonical.
+    #[must_use]
+    pub fn selection(&self) -> (&Vary, &[u8]) {
+        (&self.head.vary, &self.selecting)
     }
 
     /// What it costs in memory, in bytes, the key not counted.

@@ -13,8 +13,10 @@ use super::judge::Exchange;
 use super::lookup::{Lookup, Resource};
 use super::moment::{Moment, Now};
 use super::outcome::PassReason;
+use super::partial::{self, Kept, PartialResponse, RecordedPart};
 use super::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Trust, Verify};
 use super::query::{Carried, Query};
+use super::range::{ContentRange, Span};
 use super::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use super::validator::EntityTag;
 
@@ -197,6 +199,19 @@ impl Stored {
         let recorded = Recorded::complete(&[Bytes::from_static(self.body)], None, &HeaderMap::new(), None).unwrap();
         let standing = Standing { confirmed: then.at, epoch: self.epoch };
         Arc::new(StoredResponse::new(read, recorded, &self.request, standing))
+    }
+}
+
+/// A stored part, fetched just now: `bytes`, which begin at `start`, of a response of `complete` bytes with these fields.
+pub(crate) fn stored_part(start: u64, bytes: &str, complete: u64, lines: &[(&str, &str)]) -> Arc<PartialResponse> {
+    let range = ContentRange::new(Span::new(start, start + bytes.len() as u64).unwrap(), complete).unwrap();
+    let recorded = RecordedPart::received(&[Bytes::copy_from_slice(bytes.as_bytes())], range).unwrap();
+    let answer = lines.iter().fold(answer(206), |answer, (name, value)| answer.with(name, value));
+    let whole = partial::as_whole(answer.parts(), range);
+    let read = StoredHead::read(whole.status, &whole.headers, &policy(), ago(0).wall, ago(0));
+    match Kept::of(read, recorded, &HeaderMap::new(), exchange().standing).unwrap() {
+        Kept::Part(part) => Arc::new(part),
+        Kept::Whole(_) => panic!("a part of {complete} bytes is not all of them"),
     }
 }
 

@@ -14,6 +14,7 @@ mod integrity;
 mod keys;
 mod methods;
 mod pass;
+mod ranges;
 mod reuse;
 mod streaming;
 mod twins;
