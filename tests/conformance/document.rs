@@ -19,9 +19,15 @@ pub(crate) fn render(topics: &[Topic]) -> String {
     let mut text = HEAD.to_owned();
     for topic in topics {
         let _ = write!(text, "\n## {}\n\n| | | clause | mode |\n| --- | --- | --- | --- |\n", topic.name);
-        for row in &topic.rows {
+        // The rows of one `each` are one line: the first one's sentence, and what else stands in its place.
+        for alike in topic.rows.chunk_by(|one, two| one.line == two.line) {
+            let row = &alike[0];
+            let mut others: Vec<_> = alike.iter().map(|row| format!("`{}`", row.value.replace('|', "\\|"))).collect();
+            others.dedup();
+            others.remove(0);
+            let also = if others.is_empty() { String::new() } else { format!(" Also: {}.", others.join(", ")) };
             let sentence = row.sentence.replace('|', "\\|").replace('*', "\\*").replace('<', "\\<");
-            let _ = writeln!(text, "| {sentence} | {} | {} | {} |", row.kind.as_str(), row.clause, mode(row));
+            let _ = writeln!(text, "| {sentence}{also} | {} | {} | {} |", row.kind.as_str(), row.clause, mode(row));
         }
     }
     let rows = topics.iter().map(|topic| topic.rows.len()).sum::<usize>();

@@ -121,7 +121,8 @@ impl Stage {
         request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("api.test"));
         let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false };
         let (head, body) = self.house.proxy.clone().handle(request, peer).await.into_parts();
-        let content = body.collect().await.ok().map(|content| String::from_utf8_lossy(&content.to_bytes()).into_owned());
+        let content =
+            body.collect().await.ok().map(|content| String::from_utf8_lossy(&content.to_bytes()).into_owned());
         Got { status: head.status, fields: head.headers, content }
     }
 

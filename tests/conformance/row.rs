@@ -96,6 +96,8 @@ pub(crate) struct Row {
     pub(crate) sentence: String,
     pub(crate) clause: String,
     pub(crate) kind: Kind,
+    /// Which of the alternatives of `each` it is: what `$1` stands for.
+    pub(crate) value: String,
     only: Option<Mode>,
     /// Keys of `[defaults]` and their values, as the environment has them.
     pub(crate) settings: Vec<(String, String)>,
@@ -187,10 +189,18 @@ impl Topic {
                     let read = reader.line(*number, &filled);
                     read.unwrap_or_else(|| panic!("{}:{number}: cannot be read: {line}", reader.topic.file));
                 }
+                if let Some((row, value)) = reader.row().zip(values.first()) {
+                    (*value).clone_into(&mut row.value);
+                }
             }
         }
         for row in &reader.topic.rows {
-            assert!(!row.clause.is_empty() && !row.steps.is_empty(), "{}: {} is not whole", reader.topic.file, row.sentence);
+            assert!(
+                !row.clause.is_empty() && !row.steps.is_empty(),
+                "{}: {} is not whole",
+                reader.topic.file,
+                row.sentence
+            );
         }
         reader.topic
     }
@@ -226,7 +236,10 @@ fn substituted(line: &str, values: &[&str]) -> String {
     if line.starts_with("each: ") {
         return line.to_owned();
     }
-    values.iter().enumerate().fold(line.to_owned(), |line, (index, value)| line.replace(&format!("${}", index + 1), value))
+    values
+        .iter()
+        .enumerate()
+        .fold(line.to_owned(), |line, (index, value)| line.replace(&format!("${}", index + 1), value))
 }
 
 struct Reader {
@@ -247,6 +260,7 @@ impl Reader {
                 sentence: sentence.to_owned(),
                 clause: String::new(),
                 kind: Kind::Must,
+                value: String::new(),
                 only: None,
                 settings: Vec::new(),
                 steps: Vec::new(),
