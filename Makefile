@@ -88,6 +88,7 @@ figures: ## Measure, optimised
 
 generate: ## Write again what is generated from the code (documents, snapshots of defaults)
 	UPDATE_DOCS=1 INSTA_UPDATE=always $(CARGO) test --locked --quiet --test config --test metrics --test cli
+	UPDATE_DOCS=1 $(CARGO) test --locked --quiet --test conformance the_committed_table
 
 model: ## Check the model of the coalescer
 	$(CARGO) test --locked --test model -- --nocapture
