@@ -101,7 +101,8 @@ impl<O: Origin> Proxy<O> {
         let stored = Arc::clone(served.response());
         let mut parts = parts(stored.head().status, stored.head().fields.clone());
         // The digest gives clients what the origin lacks: a strong tag, and so 304s.
-        if stored.head().tag.is_none() && stored.head().status == StatusCode::OK {
+        let lacks_tag = stored.head().tag.is_none() && stored.head().status == StatusCode::OK;
+        if lacks_tag {
             parts.headers.insert(header::ETAG, sha256_of(&stored).await.entity_tag());
         }
         // RFC 9530 §4. What the origin has stated was verified when it was stored. The content is the whole
