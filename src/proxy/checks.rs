@@ -30,7 +30,7 @@ impl<O: Origin> Proxy<O> {
         check: Check,
     ) -> (Found<O::Body>, CheckResult) {
         let mut request = self.check_request(&errand, Method::GET);
-        question::set_condition(&check.candidates, request.headers_mut());
+        question::set_condition(&check, &errand.policy, request.headers_mut());
         let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, request).await {
             Ok(answered) => answered,
             Err(error) => return failed(errand, error),

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, response};
 
+use super::exchange::HASH_INLINE_MAX;
 use crate::body::Content;
-use crate::rules::integrity::CONTENT_DIGEST;
+use crate::rules::digest::{Algorithm, Digest};
+use crate::rules::integrity::{self, CONTENT_DIGEST};
 use crate::rules::multipart::{self, Boundary};
 use crate::rules::preconditions::not_modified_head;
 use crate::rules::range::{self, ContentRange, RangeRequest, Resolved};
@@ -34,6 +36,16 @@ impl<B> Draft<B> {
     ) -> Self {
         name_part(&mut parts, range.is_some_and(RangeRequest::is_conditional), part);
         Self { parts, content: Content::Full(bytes, None), tag_vouches: false, strong_date: None }
+    }
+
+    /// States the digest of a part to a client who asks for it (RFC 9530 §4). A large part has none: its preference is
+    /// not worth a runtime thread's time.
+    pub(super) fn state_content_digest(&mut self, wanted: Option<Algorithm>) {
+        let Self { parts, content: Content::Full(bytes, _), .. } = self else { return };
+        let wanted = wanted.filter(|_| parts.status == StatusCode::PARTIAL_CONTENT && bytes.len() <= HASH_INLINE_MAX);
+        if let Some(algorithm) = wanted {
+            integrity::state(&mut parts.headers, CONTENT_DIGEST, &Digest::of(bytes, algorithm));
+        }
     }
 
     /// The response to a GET with this `Range`: a part of it, if it is a 200 whose content can be cut.

@@ -195,6 +195,7 @@ impl<O: Origin> Proxy<O> {
             draft.content = Content::Empty;
         } else if let Some(range) = &ask.range {
             draft = draft.cut(range);
+            draft.state_content_digest(ask.wants.content);
         }
         let Draft { mut parts, content, .. } = draft;
         let settled = visit.settle(outcome, parts.status, ride);

@@ -92,10 +92,12 @@ impl Scope {
     /// where there is none.
     ///
     /// RFC 9111 §5.2.2.4, §5.2.2.7: "the cache MUST NOT [..] listed fields", "the field names are case-insensitive".
-    /// An argument in which anything is no field name forbids everything: whatever it meant, that is in it.
+    /// An argument in which anything is no field name, or is one without a letter (`no-cache=1`), forbids everything:
+    /// whatever it meant, that is in it.
     pub fn add(&mut self, argument: Option<&[u8]>) {
-        let named: Option<Vec<HeaderName>> =
-            argument.and_then(|names| members(names).map(|name| HeaderName::from_bytes(name).ok()).collect());
+        let field =
+            |name: &[u8]| HeaderName::from_bytes(name).ok().filter(|_| name.iter().any(u8::is_ascii_alphabetic));
+        let named: Option<Vec<HeaderName>> = argument.and_then(|names| members(names).map(field).collect());
         let known = match (&*self, named) {
             (Self::Everything, _) | (_, None) => return *self = Self::Everything,
             (Self::Nothing, Some(named)) => named,
@@ -278,6 +280,7 @@ mod tests {
             ("or about named fields", "private=\"set-cookie, X\"", |d| d.private.fields() == ["set-cookie", "x"], true),
             ("named over several lines", "no-cache=\"x\", no-cache=y", |d| d.no_cache.fields() == ["y", "x"], true),
             ("what is no name forbids everything", "no-cache=\"x, (\"", |d| d.no_cache.is_everything(), true),
+            ("and what is no name that anybody has", "no-cache=1", |d| d.no_cache.is_everything(), true),
             ("and so does no name at all", "private=\"\"", |d| d.private.is_everything(), true),
             ("the wider of two counts (§5.2.2.4)", "no-cache, no-cache=x", |d| d.no_cache.is_everything(), true),
             ("a permitting directive takes no argument", "public=0", |d| d.public, false),

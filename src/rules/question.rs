@@ -224,22 +224,28 @@ pub fn tag_proof(stored: &StoredResponse, policy: &Policy) -> Option<Proof> {
     }
 }
 
-/// The condition to send: every candidate's tag, and the date where no tag is there to be preferred
-/// (RFC 9110 §13.1.3).
-pub fn set_condition(candidates: &[Arc<StoredResponse>], request: &mut HeaderMap) {
+/// Puts the condition into the request of a check: every candidate's tag, and the date where no tag is there to be
+/// preferred (RFC 9110 §13.1.3).
+///
+/// Under `when-stale` the date goes out beside the tag of what the request selects: RFC 9110 §13.1.3 lets those recipients
+/// use it that do not know the tag. Elsewhere a 304 by the date would be taken for one by the tag.
+pub fn set_condition(check: &Check, policy: &Policy, request: &mut HeaderMap) {
     let mut list: Vec<u8> = Vec::new();
-    for value in candidates.iter().filter_map(|stored| stored.head().tag.as_ref()).map(EntityTag::to_header_value) {
+    for value in check.candidates.iter().filter_map(|stored| stored.head().tag.as_ref()).map(EntityTag::to_header_value)
+    {
         if !list.is_empty() {
             list.extend_from_slice(b", ");
         }
         list.extend_from_slice(value.as_bytes());
     }
-    if !list.is_empty()
-        && let Ok(value) = HeaderValue::from_bytes(&list)
-    {
-        request.insert(header::IF_NONE_MATCH, value);
-    } else if let Some(date) = candidates.first().and_then(|stored| stored.head().fields.get(header::LAST_MODIFIED)) {
+    let tags = HeaderValue::from_bytes(&list).ok().filter(|list| !list.is_empty());
+    let dated = tags.is_none() || policy.verify == Verify::WhenStale && check.selected && check.candidates.len() == 1;
+    let date = check.candidates.first().and_then(|stored| stored.head().fields.get(header::LAST_MODIFIED));
+    if let Some(date) = date.filter(|_| dated) {
         request.insert(header::IF_MODIFIED_SINCE, date.clone());
+    }
+    if let Some(tags) = tags {
+        request.insert(header::IF_NONE_MATCH, tags);
     }
 }
 

@@ -223,10 +223,8 @@ pub fn asked(method: &Method, request: &HeaderMap) -> Asked {
     }
     // "ranges-specifier = range-unit "=" range-set". "A proxy MAY discard a Range header field that contains a range
     // unit it does not understand": it need not, and there are APIs that page by units of their own.
-    let Some((unit, set)) = only_line(request, &header::RANGE).and_then(|line| split(trim(line.as_bytes()), b'='))
-    else {
-        return Asked::Foreign;
-    };
+    let Some(line) = only_line(request, &header::RANGE) else { return Asked::Whole };
+    let Some((unit, set)) = split(trim(line.as_bytes()), b'=') else { return Asked::Whole };
     if !trim(unit).eq_ignore_ascii_case(b"bytes") {
         return Asked::Foreign;
     }

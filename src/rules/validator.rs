@@ -92,7 +92,24 @@ impl EntityTag {
 #[must_use]
 pub fn date_of(head: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
     let value = only_line(head, &name)?.to_str().ok()?;
-    httpdate::parse_http_date(value).ok()
+    let usual = || httpdate::parse_http_date(&in_usual_case(value.get(..DATE_MAX).unwrap_or(value)));
+    httpdate::parse_http_date(value).or_else(|_| usual()).ok()
+}
+
+/// The longest form of a date, in bytes: `Wednesday, 06-Nov-94 08:49:37 GMT` (RFC 9110 §5.6.7), rounded up.
+const DATE_MAX: usize = 40;
+
+/// A date with the case that its form has.
+///
+/// RFC 9111 §4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match the field
+/// value case-insensitively."
+fn in_usual_case(date: &str) -> String {
+    let mut usual = String::with_capacity(date.len());
+    for letter in date.chars() {
+        let inner = usual.ends_with(|before: char| before.is_ascii_alphabetic());
+        usual.push(if inner { letter.to_ascii_lowercase() } else { letter.to_ascii_uppercase() });
+    }
+    usual.replace("Gmt", "GMT")
 }
 
 /// The length that `Content-Length` states, if it is one number.
@@ -160,6 +177,27 @@ mod tests {
         assert_eq!(EntityTag::of(&head(&[("etag", "\"1\""), ("etag", "\"1\"")])), None, "two field lines");
         assert_eq!(EntityTag::of(&head(&[("etag", " \"1\" ")])), Some(tag("\"1\"")));
         assert_eq!(tag("\"\\\"").opaque(), b"\\", "a backslash escapes nothing (RFC 9110 §8.8.3)");
+    }
+
+    #[test]
+    fn dates_are_read_in_all_forms_and_cases() {
+        let date = |value: &str| date_of(&head(&[("date", value)]), http::header::DATE);
+        let expected = date("Sun, 06 Nov 1994 08:49:37 GMT");
+        assert!(expected.is_some());
+        for form in [
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "sun, 06 nov 1994 08:49:37 gmt",
+            "SUNDAY, 06-NOV-94 08:49:37 GMT",
+            "sUN nOV  6 08:49:37 1994",
+        ] {
+            assert_eq!(date(form), expected, "RFC 9111 §4.2, RFC 9110 §5.6.7: {form}");
+        }
+        for not in ["Sun, 06 Nov 1994 08:49:37 CET", "Sun, 06 Nov 1994 08:49:37", "0", "", &"x".repeat(9999)] {
+            assert_eq!(date(not), None, "{not}");
+        }
+        let long = format!("sun, 06 nov 1994 08:49:37 gmt{}", " x".repeat(99));
+        assert_eq!(date(&long), None);
     }
 
     #[test]

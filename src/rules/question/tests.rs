@@ -17,9 +17,11 @@ fn chosen(request: &Req, variants: &[Stored], policy: &Policy, shown: &[Shown]) 
         Question::Check(check) => {
             assert!(!check.candidates.is_empty(), "a check is of something");
             let mut sent = HeaderMap::new();
-            set_condition(&check.candidates, &mut sent);
-            let condition = sent.values().next().filter(|_| check.strategy == Strategy::Conditional);
-            let condition = condition.map(|value| format!(" {}", value.to_str().unwrap())).unwrap_or_default();
+            set_condition(&check, policy, &mut sent);
+            let sent =
+                [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE].into_iter().filter_map(|name| sent.remove(name));
+            let sent = sent.filter(|_| check.strategy == Strategy::Conditional);
+            let condition: String = sent.map(|value| format!(" {}", value.to_str().unwrap())).collect();
             format!("{}: {}{condition}", check.strategy.as_str(), check.why.as_str())
         }
     }
@@ -121,7 +123,8 @@ fn under_when_stale_any_validator_will_do() {
     let date = "Thu, 01 Jan 2026 00:00:00 GMT";
     let dated = stored().with("last-modified", date);
     check("a date", dated.clone(), &format!("conditional: validator {date}"));
-    check("the tag before the date (RFC 9110 §13.1.3)", dated.etag("\"1\""), "conditional: validator \"1\"");
+    let both = format!("conditional: validator \"1\" {date}");
+    check("the tag, and the date for who does not know it (RFC 9110 §13.1.3)", dated.etag("\"1\""), &both);
     check("without one there is nothing to ask", stored(), "whole: uncheckable");
 }
 
