@@ -44,10 +44,10 @@ fn a_stored_response_leaves_as_checked_or_excused_and_by_no_other_door() {
     let doors: [(&str, &[&str]); 7] = [
         // A proof is made of a confirmation, by the request that may use it.
         ("Checked {", &["rules/promise.rs"]),
-        ("Excused {", &["rules/promise.rs"]),
+        ("Excused<R> {", &["rules/promise.rs"]),
         ("Excused::new", &["rules/decide.rs"]),
         // Only the judge confirms.
-        ("Confirmation::new", &["rules/judge.rs", "rules/judge/part.rs"]),
+        ("Confirmation::new", &["rules/judge/part.rs", "rules/judge.rs"]),
         // Only the promise opens the store; only a comparison takes what the origin has just sent, and only a completion
         // what it has just confirmed.
         (".content(", &["rules/promise.rs"]),
