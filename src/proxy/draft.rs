@@ -21,6 +21,8 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 pub(super) struct Draft<B> {
     pub(super) parts: response::Parts,
     pub(super) content: Content<B>,
+    /// Whether its entity tag is one that no other content can have shared.
+    pub(super) tag_vouches: bool,
     /// Its modification date, if that is a strong validator.
     pub(super) strong_date: Option<SystemTime>,
 }
@@ -33,7 +35,7 @@ impl<B> Draft<B> {
         range: Option<&RangeRequest>,
     ) -> Self {
         name_part(&mut parts, range.is_some_and(RangeRequest::is_conditional), part);
-        Self { parts, content: Content::Full(bytes, None), strong_date: None }
+        Self { parts, content: Content::Full(bytes, None), tag_vouches: false, strong_date: None }
     }
 
     /// The response to a GET with this `Range`: a part of it, if it is a 200 whose content can be cut.
@@ -41,18 +43,21 @@ impl<B> Draft<B> {
     /// RFC 9110 §14.2: "A server MAY ignore the Range header field." So does this where the length is not known yet, and
     /// for several ranges of what is still on its way in.
     pub(super) fn cut(self, range: &RangeRequest) -> Self {
-        let Self { mut parts, content, strong_date } = self;
-        let complete = match &content {
+        let complete = match &self.content {
             Content::Full(bytes, _) => Some(bytes.len() as u64),
-            Content::Filling(_) => content_length_of(&parts.headers),
+            Content::Filling(_) => content_length_of(&self.parts.headers),
             Content::Empty | Content::Pieces(_) | Content::Within(_) | Content::Passing(..) => None,
         };
-        let Some(complete) = complete.filter(|_| parts.status == StatusCode::OK) else {
-            return Self { parts, content, strong_date };
-        };
-        if !range.holds(EntityTag::of(&parts.headers).as_ref(), strong_date) {
-            return Self { parts, content, strong_date };
+        let tag = EntityTag::of(&self.parts.headers).filter(|_| self.tag_vouches);
+        match complete.filter(|_| self.parts.status == StatusCode::OK) {
+            Some(complete) if range.holds(tag.as_ref(), self.strong_date) => self.cut_to(range, complete),
+            _ => self,
         }
+    }
+
+    /// The same, where there is nothing against it; `complete` is the content's length.
+    fn cut_to(self, range: &RangeRequest, complete: u64) -> Self {
+        let Self { mut parts, content, tag_vouches, strong_date } = self;
         let known = range.is_conditional();
         let content = match (range.resolve(complete), content) {
             (Resolved::Unsatisfiable, _) => {
@@ -87,7 +92,7 @@ impl<B> Draft<B> {
             }
             (Resolved::Whole | Resolved::One(_) | Resolved::Several(_), content) => content,
         };
-        Self { parts, content, strong_date }
+        Self { parts, content, tag_vouches, strong_date }
     }
 }
 
@@ -108,7 +113,7 @@ fn name_part(parts: &mut response::Parts, known: bool, part: ContentRange) {
 /// have been sent in a 200 (OK) response to the same request."
 fn part_head(whole: &HeaderMap, known: bool) -> HeaderMap {
     let mut head = if known { not_modified_head(whole) } else { whole.clone() };
-    for name in [CONTENT_DIGEST, HeaderName::from_static("content-md5"), header::TRAILER] {
+    for name in [CONTENT_DIGEST, HeaderName::from_static("content-md5"), header::CONTENT_RANGE, header::TRAILER] {
         head.remove(name);
     }
     head

@@ -79,7 +79,8 @@ impl<O: Origin> Proxy<O> {
                 let (mut parts, body) = response.into_parts();
                 fields::remove_hop_by_hop(&mut parts.headers);
                 let outcome = Outcome { fwd_status: Some(parts.status), ..Outcome::new(kind_of(why), skip.as_str()) };
-                let draft = Draft { parts, content: Content::Passing(body, Purpose::Fetch), strong_date: None };
+                let content = Content::Passing(body, Purpose::Fetch);
+                let draft = Draft { parts, content, tag_vouches: false, strong_date: None };
                 self.respond(ask, visit, draft, outcome, ride)
             }
             Reply::Failed { error, ride } => self.render_failed(visit, &error, ride),
@@ -112,9 +113,10 @@ impl<O: Origin> Proxy<O> {
         }
         let outcome = self.outcome_of(&served, stored.head(), &mut parts.headers);
         let outcome = Outcome { fwd_status: status, ..outcome };
-        let strong_date = stored.head().strong_date;
+        let (tag_vouches, strong_date) = (lacks_tag || stored.head().tag_vouches, stored.head().strong_date);
         let (bytes, trailers) = served.into_content();
-        self.respond(ask, visit, Draft { parts, content: Content::Full(bytes, trailers), strong_date }, outcome, ride)
+        let draft = Draft { parts, content: Content::Full(bytes, trailers), tag_vouches, strong_date };
+        self.respond(ask, visit, draft, outcome, ride)
     }
 
     /// How a stored response comes to be served, and its `Age` where that is due.
@@ -150,7 +152,8 @@ impl<O: Origin> Proxy<O> {
         let status = if filled.confirmed { StatusCode::NOT_MODIFIED } else { filled.answered };
         let outcome = Outcome { fwd_status: Some(status), ..outcome };
         let parts = parts(filled.status, (*filled.fields).clone());
-        let draft = Draft { parts, content: Content::Filling(reader), strong_date: filled.strong_date() };
+        let (tag_vouches, strong_date) = (filled.tag().is_some(), filled.stored_head().strong_date);
+        let draft = Draft { parts, content: Content::Filling(reader), tag_vouches, strong_date };
         self.respond(ask, visit, draft, outcome, ride)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, response};
@@ -105,11 +105,6 @@ impl Filled {
     /// The head as it is stored.
     pub(super) fn stored_head(&self) -> &StoredHead {
         &self.head
-    }
-
-    /// Its modification date, if that is a strong validator.
-    pub(super) fn strong_date(&self) -> Option<SystemTime> {
-        self.head.strong_date
     }
 
     /// Whether it is being recorded.

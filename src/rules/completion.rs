@@ -36,7 +36,8 @@ pub struct Completed {
 }
 
 impl Completion {
-    /// The completion of a part, if it begins or ends the representation and has a strong validator.
+    /// The completion of a part, if it begins or ends the representation, has a strong validator, and the whole may be
+    /// stored.
     ///
     /// RFC 9111 §3.4 combines only what shares one: without it the answer could not be used.
     #[must_use]
@@ -44,7 +45,7 @@ impl Completion {
         let (own, complete) = (part.range().span(), part.range().complete());
         let around = (Span::new(0, own.start()), Span::new(own.end(), complete));
         let ((None, Some(missing)) | (Some(missing), None)) = around else { return None };
-        let validator = part.strong_validator(policy)?;
+        let validator = part.strong_validator(policy).filter(|_| complete <= policy.object_max)?;
         Some(Self { part: Arc::clone(part), validator, missing })
     }
 

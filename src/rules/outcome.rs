@@ -347,7 +347,7 @@ mod tests {
         check(Unproven::ALL.iter().map(|word| word.as_str()).collect());
         check(SkipReason::ALL.iter().map(|word| word.as_str()).collect());
         check(Refusal::ALL.iter().map(|word| word.as_str()).collect());
-        assert_eq!(Kind::ALL.len(), 8);
+        assert_eq!(Kind::ALL.len(), 9);
     }
 
     #[test]
@@ -362,6 +362,7 @@ mod tests {
         check(Kind::Excused, "fresh", None, Some("truehit; hit; detail=fresh"));
         check(Kind::Excused, "stale-if-error", None, Some("truehit; fwd=stale; detail=stale-if-error"));
         check(Kind::Changed, "changed", Some(200), Some("truehit; fwd=stale; fwd-status=200; detail=changed"));
+        check(Kind::Partial, "partial", Some(206), Some("truehit; fwd=partial; fwd-status=206; detail=partial"));
         check(Kind::Miss, "uri-miss", Some(200), Some("truehit; fwd=uri-miss; fwd-status=200; detail=uri-miss"));
         check(Kind::VaryMiss, "vary-miss", Some(200), Some("truehit; fwd=vary-miss; fwd-status=200; detail=vary-miss"));
         for reason in PassReason::ALL {

@@ -127,7 +127,8 @@ impl PartialResponse {
     /// complete, or the request is partial and specifies a range wholly within the incomplete response."
     #[must_use]
     pub fn answers(&self, ask: &Ask) -> Option<ContentRange> {
-        let range = ask.range.as_ref().filter(|range| range.holds(self.head.tag.as_ref(), self.head.strong_date))?;
+        let tag = self.head.tag.as_ref().filter(|_| self.head.tag_vouches);
+        let range = ask.range.as_ref().filter(|range| range.holds(tag, self.head.strong_date))?;
         let Resolved::One(span) = range.resolve(self.part.range.complete()) else { return None };
         self.part.range.span().contains(span).then(|| ContentRange::new(span, self.part.range.complete())).flatten()
     }

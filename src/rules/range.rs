@@ -278,8 +278,8 @@ impl RangeRequest {
         self.condition.is_some()
     }
 
-    /// Whether a part may be sent of a representation with this tag and, if it is a strong validator, this modification
-    /// date; else the request is for the whole.
+    /// Whether a part may be sent of a representation with this tag and this modification date, each if it is a strong
+    /// validator that no other content can have shared; else the request is for the whole.
     #[must_use]
     pub fn holds(&self, tag: Option<&EntityTag>, strong_date: Option<SystemTime>) -> bool {
         match &self.condition {

@@ -145,6 +145,36 @@ async fn a_date_is_a_condition_if_it_was_old_enough_as_the_content_came() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tag_that_another_content_can_have_shared_is_no_condition() {
+    let origin = Script::new();
+    let young = ok("0123456789").etag("\"6955b900-a\"").with("last-modified", DATE);
+    let young = young.with("date", "Thu, 01 Jan 2026 00:00:01 GMT").with("cache-control", "max-age=60");
+    origin.expects("GET /f", young);
+    let house = House::with(origin.clone(), when_stale);
+    house.get("/f").await;
+    let reply = house.get_with("/f", &[("range", "bytes=8-"), ("if-range", "\"6955b900-a\"")]).await;
+    assert_eq!(part(&reply), (200, "", "0123456789"), "of time and length, within its second");
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_parts_from_the_origin_are_passed_on_and_not_stored() {
+    let origin = Script::new();
+    let several =
+        || status(206).content("--a\r\n..").with("content-type", "multipart/byteranges; boundary=a").etag("\"1\"");
+    for _ in 0..2 {
+        origin.expects_with("GET /a", &[("range", Some("bytes=0-0,200-")), ("if-none-match", None)], several());
+    }
+    let house = House::new(origin.clone());
+    for _ in 0..2 {
+        let reply = house.get_with("/a", &[("range", "bytes=0-0,200-")]).await;
+        assert_eq!((part(&reply), reply.field("etag")), ((206, "", "--a\r\n.."), "\"1\""));
+        assert_eq!(reply.cache_status(), "truehit; fwd=uri-miss; fwd-status=206; detail=partial");
+    }
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_part_of_what_changed_is_cut_from_it_as_it_comes_in() {
     let origin = Script::new();
     origin

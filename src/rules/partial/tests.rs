@@ -144,6 +144,8 @@ fn what_a_part_lacks_is_asked_for_by_its_strong_validator() {
     let dated = || stored_part(0, "01234", 10, &[OLD, LATER]);
     check("a strong date will do by RFC 9111", dated(), &rfc, Some(("bytes=5-", OLD.1)));
     check("a date proves nothing else", dated(), &policy(), None);
+    let small = policy_with(|policy| policy.object_max = 9);
+    check("not where the whole may not be stored", stored_part(0, "01234", 10, tag), &small, None);
 }
 
 #[test]
