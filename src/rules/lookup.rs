@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use super::outcome::FetchReason;
 use super::partial::PartialResponse;
-use super::stored::StoredResponse;
+use super::stored::{Standing, StoredResponse};
 use super::vary::Vary;
 
 /// The stored responses of one cache key, newest last.
@@ -88,14 +88,20 @@ impl Resource {
     /// The resource with `response` added. It takes the place of the response for the same selecting fields, unless
     /// `by_tag` says that tags tell variants apart, and theirs differ. The oldest goes when there are more than `max`.
     ///
-    /// Nothing changes if the response whose place it would take was confirmed by a later exchange.
+    /// Nothing changes if the response whose place it would take was confirmed by a later exchange, or if one has brought a
+    /// part under another tag.
     #[must_use]
     pub fn with(&self, response: Arc<StoredResponse>, by_tag: bool, max: usize) -> Self {
         let replaces = |old: &Arc<StoredResponse>| {
             old.same_selection(&response) && (!by_tag || old.head().tag == response.head().tag)
         };
         let mut all = self.clone();
-        if all.variants.iter().any(|old| replaces(old) && old.standing().confirmed > response.standing().confirmed) {
+        let later = |standing: Standing| standing.confirmed > response.standing().confirmed;
+        let outdated = |part: &Arc<PartialResponse>| {
+            let other = part.head().tag != response.head().tag;
+            !by_tag && other && part.selection() == response.selection() && later(part.standing())
+        };
+        if all.variants.iter().any(|old| replaces(old) && later(old.standing())) || all.parts.iter().any(outdated) {
             return all;
         }
         all.parts.retain(|part| part.selection() != response.selection());
@@ -255,6 +261,14 @@ mod tests {
             "the whole has all that the part had"
         );
         assert!(both.with_part(part(), 2).part(&request).is_none());
+        let slow = stored().etag("\"1\"").aged(9).build();
+        let outdated = parts.with(slow, false, 2);
+        assert!(
+            outdated.part(&request).is_some() && select(&outdated).found().is_none(),
+            "a later exchange has shown another tag"
+        );
+        let same = parts.with(stored().etag("\"2\"").aged(9).build(), false, 2);
+        assert!(same.part(&request).is_none() && select(&same).found().is_some(), "or that the whole is still current");
         let other = Resource::default().with(stored().varying("accept", "x").build(), false, 2).with_part(part(), 2);
         assert!(other.part(&request).is_some(), "that of other fields is no obstacle");
         let one = part();
