@@ -113,6 +113,10 @@ impl<O: Origin> Proxy<O> {
         let resource = store.lookup(&ask.key);
         let part = resource.as_ref().and_then(|resource| resource.part(&ask.fields)).cloned();
         let lookup = Lookup::select(resource, &ask.fields);
+        let (question, distrusted) = self.learned(policy, |learned| {
+            learned.forget_if_old(began, self.config.cache.relearn_after);
+            (question::choose(ask, &lookup, policy, learned), learned.distrusted)
+        });
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
@@ -120,19 +124,16 @@ impl<O: Origin> Proxy<O> {
             extent: if lookup.found().is_some() { Extent::Whole } else { extent },
             standing: Standing { confirmed: began, epoch: store.epoch(&ask.key) },
             stored: lookup.found().cloned(),
-            part: part.filter(|_| lookup.found().is_none()),
+            // There are no bytes of the whole to hold a part against where no tag is believed.
+            part: part.filter(|_| lookup.found().is_none() && !distrusted),
             vary: lookup.vary(),
         };
         let missing = |why| if errand.part.is_some() { FetchReason::Partial } else { why };
-        let (question, distrusted) = self.learned(policy, |learned| {
-            learned.forget_if_old(began, self.config.cache.relearn_after);
-            (question::choose(ask, &lookup, policy, learned), learned.distrusted)
-        });
         if errand.extent == Extent::Range {
             let why = missing(lookup.why_missing());
             return self.exchange_range(errand, why).await;
         }
-        let completion = || Completion::of(errand.part.as_ref().filter(|_| !distrusted)?, policy);
+        let completion = || Completion::of(errand.part.as_ref()?, policy);
         let filling = || self.shared.fillings.get(&ask.key).filter(|filled| !distrusted && filled.selected_by(ask));
         match question {
             Question::Check(check) => self.check(errand, check).await,

@@ -476,6 +476,26 @@ async fn a_part_that_was_sent_on_condition_has_no_head_to_store() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_no_tag_is_believed_no_part_is_kept() {
+    let origin = Script::new();
+    origin
+        .expects("GET /b", ok("old").etag("\"1\""))
+        .expects("GET /a", piece(0, 5, "\"1\""))
+        .expects("GET /b", status(304))
+        .expects("GET /b", ok("new").etag("\"1\""))
+        .expects_with("GET /a", &[("if-none-match", None), ("range", Some("bytes=0-4"))], piece(0, 5, "\"1\""))
+        .expects_with("GET /a", &[("range", None)], ok("0123456789").etag("\"1\""));
+    let house = House::new(origin.clone());
+    house.get("/b").await;
+    house.get_with("/a", &[("range", "bytes=0-4")]).await;
+    assert_eq!(house.get("/b").await.text(), "new", "a 304 vouched for what was not so");
+    let reply = house.get_with("/a", &[("range", "bytes=0-4")]).await;
+    assert_eq!(reply.cache_status(), "truehit; fwd=uri-miss; fwd-status=206; detail=partial");
+    assert_eq!(house.get("/a").await.text(), "0123456789", "nor completed");
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_invalidates_parts_too() {
     let origin = Script::new();
     let fresh = || piece(0, 5, "\"1\"").with("cache-control", "max-age=60");
