@@ -549,3 +549,30 @@ async fn a_herd_for_one_part_shares_an_exchange() {
     }
     origin.done();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_part_is_for_its_own_selecting_fields() {
+    let origin = Script::new();
+    let localised =
+        |start, end| piece(start, end, "\"1\"").with("cache-control", "max-age=60").with("vary", "accept-language");
+    let everything = || ok("0123456789").with("cache-control", "max-age=60").with("vary", "range");
+    origin
+        .expects("GET /a", localised(0, 5))
+        .expects_with("GET /a", &[("range", Some("bytes=0-4")), ("if-none-match", None)], localised(0, 5))
+        .expects("GET /b", everything())
+        .expects_with("GET /b", &[("range", Some("bytes=0-4"))], localised(0, 5));
+    let house = House::with(origin.clone(), when_stale);
+    for (language, expected) in [
+        ("de", "truehit; fwd=uri-miss; fwd-status=206; stored; detail=uri-miss"),
+        ("en", "truehit; fwd=uri-miss; fwd-status=206; stored; detail=uri-miss"),
+        ("de", "truehit; hit; ttl=60; detail=fresh"),
+    ] {
+        let reply = house.get_with("/a", &[("range", "bytes=0-4"), ("accept-language", language)]).await;
+        assert_eq!((reply.text(), reply.cache_status()), ("01234", expected), "RFC 9111 §4.1: {language}");
+    }
+    house.get("/b").await;
+    let reply = house.get_with("/b", &[("range", "bytes=0-4")]).await;
+    let expected = "truehit; fwd=vary-miss; fwd-status=206; stored; detail=vary-miss";
+    assert_eq!((reply.text(), reply.cache_status()), ("01234", expected), "where Range selects, it selects");
+    origin.done();
+}
