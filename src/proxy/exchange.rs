@@ -117,6 +117,10 @@ impl<O: Origin> Proxy<O> {
         let resource = store.lookup(&ask.key);
         let part = resource.as_ref().and_then(|resource| resource.part(&ask.fields)).cloned();
         let lookup = self.look_up(ask);
+        let (question, distrusted) = self.learned(policy, |learned| {
+            learned.forget_if_old(began, self.config.cache.relearn_after);
+            (question::choose(ask, &lookup, policy, learned), learned.distrusted)
+        });
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
@@ -124,21 +128,18 @@ impl<O: Origin> Proxy<O> {
             extent: if lookup.found().is_some() { Extent::Whole } else { extent },
             standing: Standing { confirmed: began, epoch: store.epoch() },
             stored: lookup.found().cloned(),
-            part: part.filter(|_| lookup.found().is_none()),
+            // There are no bytes of the whole to hold a part against where no tag is believed.
+            part: part.filter(|_| lookup.found().is_none() && !distrusted),
             vary: lookup.vary(),
             interim,
         };
         let missing = |why| if errand.part.is_some() { FetchReason::Partial } else { why };
-        let (question, distrusted) = self.learned(policy, |learned| {
-            learned.forget_if_old(began, self.config.cache.relearn_after);
-            (question::choose(ask, &lookup, policy, learned), learned.distrusted)
-        });
         if errand.extent == Extent::Range {
             let why = missing(lookup.why_missing());
             return self.exchange_range(errand, why).await;
         }
+        let completion = || Completion::of(errand.part.as_ref().filter(|_| ask.is_conditional())?, policy);
         let tagged = ask.is_conditional() && !distrusted;
-        let completion = || Completion::of(errand.part.as_ref().filter(|_| tagged)?, policy);
         let filling = || self.shared.fillings.get(&ask.key).filter(|filled| tagged && filled.selected_by(ask));
         match question {
             Question::Check(check) => self.check(errand, check.for_twin(ask, policy)).await,

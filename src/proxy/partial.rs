@@ -97,7 +97,12 @@ impl<O: Origin> Proxy<O> {
         }
         let (answer, body) = response.into_parts();
         let framing = framing(&answer, &body);
+        let distrusted = self.learned(&errand.policy, |learned| learned.distrusted);
         match partial::admit(&errand.ask, &answer, framing, &errand.policy, exchange) {
+            // Its tag is all by which a part can be checked.
+            Ok(_) if distrusted => {
+                self.alone(errand, Response::from_parts(answer, body), exchange, why, SkipReason::Partial)
+            }
             // RFC 9110 §15.3.7: a 206 to `If-Range` leaves out what the client knows already: alone it is no head to
             // store.
             Ok(_) if on_condition(&errand) && errand.part.is_none() => {

@@ -476,6 +476,26 @@ async fn a_part_that_was_sent_on_condition_has_no_head_to_store() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_no_tag_is_believed_no_part_is_kept() {
+    let origin = Script::new();
+    origin
+        .expects("GET /b", ok("old").etag("\"1\""))
+        .expects("GET /a", piece(0, 5, "\"1\""))
+        .expects("GET /b", status(304))
+        .expects("GET /b", ok("new").etag("\"1\""))
+        .expects_with("GET /a", &[("if-none-match", None), ("range", Some("bytes=0-4"))], piece(0, 5, "\"1\""))
+        .expects_with("GET /a", &[("range", None)], ok("0123456789").etag("\"1\""));
+    let house = House::new(origin.clone());
+    house.get("/b").await;
+    house.get_with("/a", &[("range", "bytes=0-4")]).await;
+    assert_eq!(house.get("/b").await.text(), "new", "a 304 vouched for what was not so");
+    let reply = house.get_with("/a", &[("range", "bytes=0-4")]).await;
+    assert_eq!(reply.cache_status(), "truehit; fwd=uri-miss; fwd-status=206; detail=partial");
+    assert_eq!(house.get("/a").await.text(), "0123456789", "nor completed");
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_invalidates_parts_too() {
     let origin = Script::new();
     let fresh = || piece(0, 5, "\"1\"").with("cache-control", "max-age=60");
@@ -527,5 +547,32 @@ async fn a_herd_for_one_part_shares_an_exchange() {
     for reader in readers {
         assert_eq!(part(&reader.await.unwrap()), (206, "bytes 0-4/10", "01234"));
     }
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_is_for_its_own_selecting_fields() {
+    let origin = Script::new();
+    let localised =
+        |start, end| piece(start, end, "\"1\"").with("cache-control", "max-age=60").with("vary", "accept-language");
+    let everything = || ok("0123456789").with("cache-control", "max-age=60").with("vary", "range");
+    origin
+        .expects("GET /a", localised(0, 5))
+        .expects_with("GET /a", &[("range", Some("bytes=0-4")), ("if-none-match", None)], localised(0, 5))
+        .expects("GET /b", everything())
+        .expects_with("GET /b", &[("range", Some("bytes=0-4"))], localised(0, 5));
+    let house = House::with(origin.clone(), when_stale);
+    for (language, expected) in [
+        ("de", "truehit; fwd=uri-miss; fwd-status=206; stored; detail=uri-miss"),
+        ("en", "truehit; fwd=uri-miss; fwd-status=206; stored; detail=uri-miss"),
+        ("de", "truehit; hit; ttl=60; detail=fresh"),
+    ] {
+        let reply = house.get_with("/a", &[("range", "bytes=0-4"), ("accept-language", language)]).await;
+        assert_eq!((reply.text(), reply.cache_status()), ("01234", expected), "RFC 9111 §4.1: {language}");
+    }
+    house.get("/b").await;
+    let reply = house.get_with("/b", &[("range", "bytes=0-4")]).await;
+    let expected = "truehit; fwd=vary-miss; fwd-status=206; stored; detail=vary-miss";
+    assert_eq!((reply.text(), reply.cache_status()), ("01234", expected), "where Range selects, it selects");
     origin.done();
 }
