@@ -471,3 +471,47 @@ async fn a_posts_response_that_falls_silent_is_given_up() {
     assert_eq!(house.get("/a").await.text(), "got");
     origin.done();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_post_whose_group_was_invalidated_on_its_way_is_not_stored() {
+    let origin = Script::new();
+    let house = House::with(origin.clone(), when_stale);
+    let answer = fresh("first").with("content-location", "/a").with("cache-groups", "\"g\"");
+    let mut gate = origin.holds("POST /a", answer);
+    let slow = tokio::spawn({
+        let house = house.clone();
+        async move { post(&house, "write").await }
+    });
+    gate.reached().await;
+    origin.expects("PUT /b", status(204).with("cache-group-invalidation", "\"g\""));
+    house.send_with("PUT", "/b", &[], "second").await;
+    gate.release();
+    assert!(!slow.await.unwrap().cache_status().contains("stored"), "RFC 9875 §3");
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_and_credentials_mean_for_a_query_what_they_mean_for_a_get() {
+    let origin = Script::new();
+    let house = House::with(origin.clone(), |policy| policy.verify = Verify::Lease(Duration::from_secs(9)));
+    for user in ["alice", "bob"] {
+        let fields = [TEXT, ("authorization", user)];
+        origin.expects_content("QUERY /a", &[("authorization", Some(user))], "x", ok(user));
+        for expected in [MISS, "truehit; hit; detail=lease"] {
+            let reply = house.send_with("QUERY", "/a", &fields, "x").await;
+            assert_eq!((reply.text(), reply.cache_status()), (user, expected));
+        }
+    }
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_answers_no_get_or_head() {
+    let origin = Script::new();
+    let house = House::with(origin.clone(), when_stale);
+    origin.expects("QUERY /a", fresh("asked")).expects("HEAD /a", ok("")).expects("GET /a", fresh("got"));
+    query(&house, "").await;
+    assert_eq!(house.send("HEAD", "/a", &[]).await.cache_status(), "truehit; fwd=bypass; fwd-status=200; detail=head");
+    assert_eq!(house.get("/a").await.text(), "got");
+    origin.done();
+}
