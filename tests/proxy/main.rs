@@ -13,6 +13,7 @@ mod groups;
 mod integrity;
 mod methods;
 mod pass;
+mod posted;
 mod reuse;
 mod streaming;
 mod verify;
