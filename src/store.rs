@@ -4,12 +4,13 @@
 //! so nothing here expires. What an unsafe request invalidated is told by epochs: each invalidation opens one and marks
 //! its target, or some groups, with the number; a response remembers the epoch in which its exchange began, and a mark of
 //! a later one means "must be validated" (RFC 9111 §4.4, RFC 9875). That reaches every variant and every user's copy at
-//! once, needs no index, and covers fills that were running.
+//! once, needs no index, and covers fills that were running. A path has a mark too, for all of its queries, where a
+//! response may answer for others than its own.
 
 mod marks;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::notification::RemovalCause;
@@ -19,7 +20,7 @@ use moka::sync::Cache;
 use self::marks::Marks;
 use crate::rules::groups::Groups;
 use crate::rules::key::{CacheKey, ExchangeKey};
-use crate::rules::lookup::Resource;
+use crate::rules::lookup::{Alike, Resource};
 use crate::rules::moment::Moment;
 use crate::rules::stored::StoredResponse;
 
@@ -37,10 +38,21 @@ pub struct Store {
     uncacheable: Cache<ExchangeKey, Moment, foldhash::fast::RandomState>,
     /// How many invalidations there were.
     epoch: AtomicU64,
+    /// Held while an invalidation writes its marks.
+    invalidating: Mutex<()>,
     /// By target and group, the epoch that the latest invalidation opened.
     marks: Marks,
     variants_max: usize,
     capacity: u64,
+}
+
+/// An invalidation that was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Invalidation {
+    /// The epoch that it opened.
+    pub opened: u64,
+    /// The epoch that the latest one before it opened, of the same things; 0 if there was none.
+    pub before: u64,
 }
 
 impl Store {
@@ -65,6 +77,7 @@ impl Store {
                 .max_capacity(UNCACHEABLE_MAX)
                 .build_with_hasher(foldhash::fast::RandomState::default()),
             epoch: AtomicU64::new(0),
+            invalidating: Mutex::new(()),
             marks: Marks::new(),
             variants_max,
             capacity,
@@ -82,6 +95,18 @@ impl Store {
         self.resources.entry_by_ref(key).and_upsert_with(|present| {
             let present = present.map(moka::Entry::into_value).unwrap_or_default();
             Arc::new(present.with(response, by_tag, self.variants_max))
+        });
+    }
+
+    /// Remembers under `path` that what is stored under `alike` may answer for other queries. It is bounded, and only a
+    /// hint: who follows it looks at what is stored there.
+    pub fn remember_alike(&self, path: &CacheKey, alike: Alike) {
+        if self.resources.get(path).is_some_and(|resource| resource.alike().any(|known| *known == alike)) {
+            return;
+        }
+        self.resources.entry_by_ref(path).and_upsert_with(|present| {
+            let present = present.map(moka::Entry::into_value).unwrap_or_default();
+            Arc::new(present.with_alike(alike))
         });
     }
 
@@ -103,39 +128,30 @@ impl Store {
     }
 
     /// The epoch that the latest invalidation of a response to `key`, which belongs to `groups`, opened; 0 if there was
-    /// none.
+    /// none. With `by_path`, an invalidation of any target of the key's path counts.
     #[must_use]
-    pub fn invalidated(&self, key: &CacheKey, groups: &Groups) -> u64 {
+    pub fn invalidated(&self, key: &CacheKey, by_path: bool, groups: &Groups) -> u64 {
         let mark = |hash| self.marks.of(hash);
         let target = mark(key.target_hash());
+        let path = if by_path { mark(key.path_hash()) } else { 0 };
         if groups.is_empty() {
-            return target;
+            return target.max(path);
         }
-        groups.hashes(key.origin_hash()).map(mark).fold(target, u64::max)
+        groups.hashes(key.origin_hash()).map(mark).fold(target.max(path), u64::max)
     }
 
-    /// Everything stored for the key's target, and everything being fetched for it, must be validated from now on. Gives
-    /// the epoch that this opened.
-    pub fn invalidate(&self, key: &CacheKey) -> u64 {
-        self.invalidate_all([key.target_hash()])
-    }
-
-    /// Everything of the key's origin that belongs to one of `groups`, stored or being fetched, must be validated from
-    /// now on.
-    pub fn invalidate_groups(&self, key: &CacheKey, groups: &Groups) {
-        if !groups.is_empty() {
-            self.invalidate_all(groups.hashes(key.origin_hash()));
-        }
-    }
-
-    fn invalidate_all(&self, hashes: impl IntoIterator<Item = u64>) -> u64 {
-        let opened = self.open_epoch();
-        hashes.into_iter().for_each(|hash| self.marks.raise(hash, opened));
-        opened
-    }
-
-    fn open_epoch(&self) -> u64 {
-        self.epoch.fetch_add(1, Ordering::AcqRel) + 1
+    /// Everything that `marked` tells, stored or being fetched, must be validated from now on: targets and paths by
+    /// [`CacheKey::target_hash`] and [`CacheKey::path_hash`], groups by [`Groups::hashes`]. One epoch is opened for all.
+    ///
+    /// What was invalidated before of `marked` and of `watched` is told too, as of the same instant: invalidations take
+    /// turns, for as long as it takes to write their marks.
+    pub fn invalidate(&self, marked: &[u64], watched: impl Iterator<Item = u64>) -> Invalidation {
+        // No code that can panic runs under the lock.
+        let _turn = self.invalidating.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = marked.iter().copied().chain(watched).map(|hash| self.marks.of(hash)).max().unwrap_or_default();
+        let opened = self.epoch.fetch_add(1, Ordering::AcqRel) + 1;
+        marked.iter().for_each(|hash| self.marks.raise(*hash, opened));
+        Invalidation { opened, before }
     }
 
     /// Remembers that responses to such requests are not storable.
@@ -219,8 +235,10 @@ mod tests {
                 match *step {
                     Step::Begin { host, path, groups } => begun.push((host, path, groups, store.epoch(), false)),
                     Step::Write { host, path, groups } => {
-                        store.invalidate(&key(host, path));
-                        store.invalidate_groups(&key(host, path), &Groups::invalidated_by(&listed(groups)));
+                        let target = key(host, path);
+                        let groups_of = Groups::invalidated_by(&listed(groups));
+                        let marks: Vec<_> = groups_of.hashes(target.origin_hash()).chain([target.target_hash()]).collect();
+                        store.invalidate(&marks, std::iter::empty());
                         for (at, target, own, _, touched) in &mut begun {
                             *touched |= *at == host && (*target == path || *own & groups != 0);
                         }
@@ -228,22 +246,29 @@ mod tests {
                 }
             }
             for (host, path, groups, epoch, touched) in begun {
-                let invalidated = store.invalidated(&key(host, path), &Groups::of(&listed(groups)));
+                let invalidated = store.invalidated(&key(host, path), false, &Groups::of(&listed(groups)));
                 prop_assert_eq!(invalidated > epoch, touched, "{}{} of {}", host, path, groups);
             }
         }
     }
 
     #[test]
-    fn of_two_invalidations_at_once_none_undoes_the_other() {
+    fn an_invalidation_tells_of_the_one_before_it() {
         let (store, key) = (store(), key(0, 0));
-        let first = store.open_epoch();
-        let between = store.epoch();
-        let second = store.open_epoch();
-        store.marks.raise(key.target_hash(), second);
-        store.marks.raise(key.target_hash(), first);
-        let invalidated = store.invalidated(&key, &Groups::default());
-        assert!(invalidated > between, "an exchange that began before the second");
-        assert!(invalidated <= store.epoch(), "and none that began after it");
+        let (target, group) = (key.target_hash(), 7);
+        assert_eq!(store.invalidate(&[target], std::iter::once(group)).before, 0);
+        let first = store.invalidate(&[group], std::iter::empty());
+        let second = store.invalidate(&[target], std::iter::once(group));
+        assert_eq!((second.before, second.opened), (first.opened, first.opened + 1));
+        assert_eq!(store.invalidated(&key, false, &Groups::default()), second.opened);
+    }
+
+    #[test]
+    fn a_path_is_invalidated_for_whom_it_counts() {
+        let store = store();
+        let key = CacheKey::new("http", b"a", "/b?c", &[]);
+        store.invalidate(&[key.path_hash()], std::iter::empty());
+        assert_eq!(store.invalidated(&key, false, &Groups::default()), 0);
+        assert_eq!(store.invalidated(&key, true, &Groups::default()), store.epoch());
     }
 }

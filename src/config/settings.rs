@@ -15,9 +15,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::OriginPlace;
+use super::key_rules::{CookieName, Parameters, QueryOrder};
 use super::number::{Count, Share};
 use super::text::Text;
 use super::values::{Authority, FieldName, Filter, Host, Name, PathGlob, Positive, ServerName, Size, SizeOrAuto};
+use crate::rules::key_rule::PathPattern;
 use crate::rules::policy::{DigestEndpoint, Verify};
 
 /// The configuration of truehit.
@@ -212,6 +214,46 @@ pub(super) struct Rules {
     /// What `Cookie` means for sharing; left out, `key`, and `pass` under `verify = "when-stale"`.
     #[schemars(with = "Credential", example = &"key")]
     pub(super) cookies: Option<Credential>,
+    /// In which order the parameters of a query are in the cache key.
+    ///
+    /// `sorted` is for an origin to which the order of parameters with different names means nothing. A query in which
+    /// it is not certain which names are the same (they have escapes, or there is a `;`) is taken exactly.
+    #[schemars(extend("default" = "exact"))]
+    pub(super) key_query: QueryOrder,
+    /// The parameters of a query that are in the cache key: names, or their beginnings with a `*`.
+    ///
+    /// The others still go to the origin, so no response may depend on them. A parameter stays in the key where an
+    /// origin could take it for an allowed one: its name in another case, with escapes or a dot, or with a `;` near it.
+    #[schemars(extend("default" = ["*"], "examples" = [["id", "page"]]))]
+    pub(super) key_query_allow: Vec<Text<Parameters>>,
+    /// The parameters of a query that are not in the cache key: names, or their beginnings with a `*`.
+    ///
+    /// They still go to the origin, so no response may depend on them. Names are compared as they are sent. `@tracking`
+    /// stands for these: `utm_*`, `gclid`, `gclsrc`, `dclid`, `gbraid`, `wbraid`, `gad_source`, `gad_campaignid`,
+    /// `srsltid`, `_ga`, `_gl`, `fbclid`, `igsh`, `igshid`, `msclkid`, `yclid`, `ysclid`, `_openstat`, `ttclid`,
+    /// `twclid`, `li_fat_id`, `epik`, `rdt_cid`, `ScCid`, `s_kwcid`, `mc_cid`, `mc_eid`, `mkt_tok`, `_hsenc`, `_hsmi`,
+    /// `__hssc`, `__hstc`, `__hsfp`, `hsCtaTracking`, `_kx`, `vero_id`, `oly_anon_id`, `oly_enc_id` and `wickedid`.
+    #[schemars(extend("default" = [], "examples" = [["@tracking", "session_*"]]))]
+    pub(super) key_query_drop: Vec<Text<Parameters>>,
+    /// Request fields that are in the cache key.
+    #[schemars(extend("default" = [], "examples" = [["X-Tenant"]]))]
+    pub(super) key_headers: Vec<Text<FieldName>>,
+    /// Cookies that are in the cache key, where not all are: with `cookies = "rfc"` or `"checked"`.
+    #[schemars(extend("default" = [], "examples" = [["session"]]))]
+    pub(super) key_cookies: Vec<Text<CookieName>>,
+    /// Names for segments of the path, which become parts of the cache key beside the path itself.
+    ///
+    /// They take nothing out of the key: they are labels of what is stored.
+    #[schemars(with = "Text<PathPattern>", example = "/users/{id}/**")]
+    pub(super) key_path: Option<Text<PathPattern>>,
+    /// Whether a response may say by `No-Vary-Search` for which other queries it answers.
+    ///
+    /// As draft-ietf-httpbis-no-vary-search has it: `params=("utm_source")` names parameters that do not count,
+    /// `params, except=("id")` the only ones that do, and `key-order` says that their order does not. A request whose own
+    /// target is not stored is then answered by what is stored for an equivalent one, and checked, where a check is due,
+    /// with its own target. At most 16 targets of a path are looked at.
+    #[schemars(extend("default" = false))]
+    pub(super) no_vary_search: bool,
     /// What becomes of a response with `Set-Cookie`.
     #[schemars(extend("default" = "pass"))]
     pub(super) set_cookie: Keep,
@@ -229,6 +271,14 @@ pub(super) struct Rules {
     /// The longest that `heuristic` takes a response for fresh.
     #[schemars(extend("default" = "24h"))]
     pub(super) heuristic_max: Text<Positive>,
+    /// Whether a fresh response in the one language that a request prefers to all others is served, whatever else its
+    /// `Accept-Language` says.
+    ///
+    /// Of what is stored under `Vary: Accept-Language`, that is a response whose `Content-Language` is exactly the
+    /// language of the highest weight. It is true for an origin that chooses by the weights alone (RFC 9110, section
+    /// 12.5.4), and goes beyond RFC 9111, section 4.1. It means something under `verify = "when-stale"` alone.
+    #[schemars(extend("default" = false))]
+    pub(super) select_language: bool,
     /// Response fields that speak to truehit in place of `Cache-Control` and `Expires`, most important first.
     ///
     /// Targeted cache control (RFC 9213): the first field of the list that is present and a valid structured field

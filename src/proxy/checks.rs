@@ -15,6 +15,7 @@ use super::take_in::{Filled, Prefix};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
 use crate::origin::{Origin, Purpose};
+use crate::rules::integrity::{self, WANT_REPR_DIGEST};
 use crate::rules::judge::{self, Comparison, Exchange, Verdict};
 use crate::rules::learn::Shown;
 use crate::rules::outcome::{FetchReason, Unproven};
@@ -35,6 +36,13 @@ impl<O: Origin> Proxy<O> {
             Err(error) => return failed(errand, error),
         };
         let (answer, body) = response.into_parts();
+        if answer.status == StatusCode::NOT_MODIFIED
+            && let Some(claimed) = judge::repr_claim(&answer)
+        {
+            for stored in &check.candidates {
+                digest_of(stored, claimed.algorithm()).await;
+            }
+        }
         let mut verdict =
             judge::conditional(&check.candidates, check.selected, &answer, &errand.ask, &errand.policy, exchange);
         let strict = errand.policy.verify != Verify::WhenStale;
@@ -62,7 +70,7 @@ impl<O: Origin> Proxy<O> {
 
     pub(super) async fn check_head(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
         let mut request = self.check_request(&errand, Method::HEAD);
-        request.headers_mut().insert("want-repr-digest", http::HeaderValue::from_static("sha-256=10, sha-512=5"));
+        request.headers_mut().insert(WANT_REPR_DIGEST, integrity::EITHER);
         let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, request).await {
             Ok(answered) => answered,
             Err(error) => return failed(errand, error),
@@ -71,7 +79,7 @@ impl<O: Origin> Proxy<O> {
         let Some(stored) = check.candidates.first() else {
             return self.unproven(errand, check, Unproven::Filling).await;
         };
-        let own_digest = match judge::head_claims(&answer) {
+        let own_digest = match judge::repr_claim(&answer) {
             Some(claimed) => Some(digest_of(stored, claimed.algorithm()).await),
             None => None,
         };
@@ -141,7 +149,6 @@ impl<O: Origin> Proxy<O> {
     /// What a check's answer did not prove, bytes will: that is a second check, by `body`, and counts as one.
     async fn unproven(self: &Arc<Self>, errand: Errand, check: Check, why: Unproven) -> (Found<O::Body>, CheckResult) {
         self.watch.metrics.unproven(why);
-        let audit = why == Unproven::Audit;
         let began = self.clock.moment();
         let request = self.request(&errand, Method::GET);
         let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, request).await {
@@ -150,15 +157,18 @@ impl<O: Origin> Proxy<O> {
         };
         let policy = Arc::clone(&errand.policy);
         let (found, result) = self.compare(errand, &check, response, exchange).await;
-        if audit {
-            let upheld = result == CheckResult::Same;
-            self.learned(&policy, |learned| {
-                let shown = if upheld { Shown::NotModifiedUpheld } else { Shown::FalseNotModified };
-                learned.learn(shown, exchange.answered.at, self.config.cache.relearn_after);
-            });
-            if !upheld {
-                tracing::warn!(route = %policy.name, "a 304 vouched for content that a full GET contradicts");
-            }
+        let upheld = result == CheckResult::Same;
+        let shown = match why {
+            Unproven::Audit | Unproven::Contradicted if !upheld => Some(Shown::FalseNotModified),
+            Unproven::Audit => Some(Shown::NotModifiedUpheld),
+            _ => None,
+        };
+        if let Some(shown) = shown {
+            let (at, relearn_after) = (exchange.answered.at, self.config.cache.relearn_after);
+            self.learned(&policy, |learned| learned.learn(shown, at, relearn_after));
+        }
+        if shown == Some(Shown::FalseNotModified) {
+            tracing::warn!(route = %policy.name, "a 304 vouched for content that a full GET contradicts");
         }
         let took = self.clock.moment().since(began);
         self.watch.route(&policy, |route| route.check(Strategy::Body, result, took));

@@ -17,7 +17,6 @@ use crate::rules::digest::{Algorithm, Digest, Sha256};
 use crate::rules::integrity;
 use crate::rules::judge::Exchange;
 use crate::rules::learn::Shown;
-use crate::rules::lookup::Lookup;
 use crate::rules::moment::Moment;
 use crate::rules::outcome::{FetchReason, SkipReason};
 use crate::rules::policy::{Policy, Strategy};
@@ -106,7 +105,7 @@ impl<O: Origin> Proxy<O> {
         interim: InterimSink,
     ) -> Answer<O::Body> {
         let store = &self.shared.store;
-        let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
+        let lookup = self.look_up(ask);
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
@@ -122,7 +121,7 @@ impl<O: Origin> Proxy<O> {
         let tagged = ask.is_conditional() && !distrusted;
         let filling = || self.shared.fillings.get(&ask.key).filter(|filled| tagged && filled.selected_by(ask));
         match question {
-            Question::Check(check) => self.check(errand, check).await,
+            Question::Check(check) => self.check(errand, check.for_twin(ask, policy)).await,
             Question::Whole(why) => match filling() {
                 Some(filled) => self.check_filling(errand, filled, why).await,
                 None => Answer { found: self.fetch(errand, why).await, check: None },
@@ -158,7 +157,7 @@ impl<O: Origin> Proxy<O> {
     /// Keeps what was confirmed.
     pub(super) fn keep(&self, errand: &Errand, confirmation: Confirmation) -> Found<O::Body> {
         let by_tag = shared_by_check(&errand.policy);
-        self.shared.store.insert(&errand.ask.key, Arc::clone(confirmation.response()), by_tag);
+        self.put(&errand.ask, errand.ask.held_at(), Arc::clone(confirmation.response()), by_tag);
         Found::Confirmed(confirmation)
     }
 

@@ -16,6 +16,7 @@ mod read_ahead;
 mod reply;
 mod take_in;
 mod target;
+mod twin;
 mod visit;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -188,6 +189,7 @@ impl<O: Origin> Proxy<O> {
             Err(why) => (why, None),
             Ok(mut ask) => {
                 self.prepare(&mut ask.fields, &head, &target, &peer);
+                ask.twin = self.twin(&ask);
                 let ask = Arc::new(ask);
                 match self.answer(&ask, &policy, &peer.interim).await {
                     Reply::Pass(why) => (why, Some(ask)),
@@ -204,8 +206,8 @@ impl<O: Origin> Proxy<O> {
         let store = &self.shared.store;
         let mut flights = 0;
         loop {
-            let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
-            let found = lookup.found().map(|stored| store.invalidated(&ask.key, &stored.head().groups));
+            let lookup = self.look_up(ask);
+            let found = lookup.found().map(|stored| self.invalidated(ask, ask.held_at(), &stored.head().groups));
             let absent = match decide(ask, &lookup, policy, found.unwrap_or_default(), self.clock.now()) {
                 Decision::Serve(excused) => {
                     if excused.excuse() == Excuse::StaleWhileRevalidate {
@@ -293,7 +295,7 @@ impl<O: Origin> Proxy<O> {
         starter: bool,
     ) -> Option<Reply<O::Body>> {
         let now = self.clock.now();
-        let invalidated = |groups: &Groups| self.shared.store.invalidated(&ask.key, groups);
+        let invalidated = |groups: &Groups| self.invalidated(ask, ask.held_at(), groups);
         let stale = |stored: &Option<Arc<StoredResponse>>| {
             let stored = stored.as_ref()?;
             excused_on_error(ask, stored, policy, invalidated(&stored.head().groups), now).map(Served::Excused)
@@ -315,7 +317,9 @@ impl<O: Origin> Proxy<O> {
                 Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
             }
             Found::Filled(filled) => {
-                let reader = filled.reader(ask, policy, invalidated(filled.groups()), now)?;
+                // It is on its way in under the own key, whatever was looked up.
+                let invalidated = self.invalidated(ask, &ask.key, filled.groups());
+                let reader = filled.reader(ask, policy, invalidated, now)?;
                 Some(Reply::Filling { filled: filled.clone(), reader, ride })
             }
             Found::Alone(alone) => {

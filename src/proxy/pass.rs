@@ -29,6 +29,7 @@ use crate::rules::outcome::{Kind, Outcome, PassReason};
 use crate::rules::policy::Policy;
 use crate::rules::{fields, location};
 use crate::server::Peer;
+use crate::store::Invalidation;
 
 /// A request that passes.
 pub(super) struct Passed<C> {
@@ -78,7 +79,6 @@ impl<O: Origin> Proxy<O> {
             Ok(response) => response,
             Err(error) => return self.render_failed(visit, &error, Ride::default()),
         };
-        let posted = posted.filter(|posted| self.is_latest(posted, response.headers()));
         let invalidated = match is_query || is_safe(&head.method) {
             true => None,
             false => self.invalidate(&head, &target, response.status(), response.headers()),
@@ -101,8 +101,8 @@ impl<O: Origin> Proxy<O> {
         Response::from_parts(parts, Body::new(content, settled))
     }
 
-    /// Invalidates what an unsafe request does, stored or being fetched, before its response goes out: gives the epoch
-    /// that this opened for its target, if it succeeded.
+    /// Invalidates what an unsafe request does, stored or being fetched, before its response goes out; `None` where its
+    /// target is not among it.
     ///
     /// RFC 9111 §4.4: where it succeeded, the target URI, and what `Location` and `Content-Location` name on the same
     /// origin. RFC 9875 §3: whatever belongs to a group that `Cache-Group-Invalidation` names, with any status: the
@@ -113,21 +113,25 @@ impl<O: Origin> Proxy<O> {
         target: &Target,
         status: StatusCode,
         fields: &HeaderMap,
-    ) -> Option<u64> {
+    ) -> Option<Invalidation> {
         let own = head.uri.path_and_query()?;
-        let store = &self.shared.store;
-        let key = |path_and_query: &str| CacheKey::new(target.scheme, &target.authority, path_and_query, &[]);
-        store.invalidate_groups(&key(own.as_str()), &Groups::invalidated_by(fields));
-        if !(status.is_success() || status.is_redirection()) {
+        let origin = CacheKey::new(target.scheme, &target.authority, own.as_str(), &[]).origin_hash();
+        let mut marks: Vec<u64> = Groups::invalidated_by(fields).hashes(origin).collect();
+        let succeeded = status.is_success() || status.is_redirection();
+        if succeeded {
+            self.mark_target(target, own, &mut marks);
+            for value in [header::LOCATION, header::CONTENT_LOCATION].iter().filter_map(|name| fields.get(name)) {
+                let named = location::target_on_same_origin(target.scheme, &target.authority, own.as_str(), value);
+                if let Some(named) = named {
+                    self.mark_target(target, &named, &mut marks);
+                }
+            }
+        }
+        if marks.is_empty() {
             return None;
         }
-        for value in [header::LOCATION, header::CONTENT_LOCATION].iter().filter_map(|name| fields.get(name)) {
-            let named = location::target_on_same_origin(target.scheme, &target.authority, own.as_str(), value);
-            named.into_iter().for_each(|named| {
-                store.invalidate(&key(named.as_str()));
-            });
-        }
-        Some(store.invalidate(&key(own.as_str())))
+        let invalidation = self.shared.store.invalidate(&marks, Groups::of(fields).hashes(origin));
+        succeeded.then_some(invalidation)
     }
 
     /// RFC 9111 §4.3.5: the 200 to a HEAD freshens a stored GET response that it describes, and one that it contradicts
@@ -137,7 +141,7 @@ impl<O: Origin> Proxy<O> {
         let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
         for stored in lookup.variants().filter(|variant| variant.selected_by(&ask.fields)) {
             match judge::head_update(stored, answer, ask, policy, asked, now) {
-                HeadUpdate::Freshened(fresh) => store.insert(&ask.key, fresh, shared_by_check(policy)),
+                HeadUpdate::Freshened(fresh) => self.put(ask, &ask.key, fresh, shared_by_check(policy)),
                 HeadUpdate::Differs => {
                     store.remove(&ask.key, stored);
                     self.watch.metrics.evicted(EvictionCause::Invalidated);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, request, response};
+use http::{Method, request, response};
 
 use super::Proxy;
 use super::exchange::Errand;
@@ -15,7 +15,6 @@ use super::target::Target;
 use crate::fill::Reader;
 use crate::origin::{Origin, Purpose};
 use crate::rules::ask::{self, Ask};
-use crate::rules::groups::Groups;
 use crate::rules::judge::Exchange;
 use crate::rules::moment::Now;
 use crate::rules::outcome::FetchReason;
@@ -24,6 +23,7 @@ use crate::rules::posted::answers_gets;
 use crate::rules::query::Carried;
 use crate::rules::stored::Standing;
 use crate::server::{InterimSink, Peer};
+use crate::store::Invalidation;
 
 /// A POST on its way, as the GET that its response may answer.
 pub(super) struct Posted {
@@ -59,23 +59,21 @@ impl<O: Origin> Proxy<O> {
         Some(Posted { ask: Arc::new(ask), policy: Arc::clone(policy), asked, epoch })
     }
 
-    /// Whether nothing else has invalidated the target, or what the answer belongs to, since the POST left: whatever did
-    /// may have come after it. To be asked before the POST itself invalidates.
-    pub(super) fn is_latest(&self, posted: &Posted, answer: &HeaderMap) -> bool {
-        self.shared.store.invalidated(&posted.ask.key, &Groups::of(answer)) <= posted.epoch
-    }
-
     /// Lets the response to a POST in, if it answers GETs: gives a reader for the client, or the body back. `posted` comes
-    /// with the epoch that the POST itself opened, for which it stands.
+    /// with what the POST itself invalidated, of which it is not.
     pub(super) fn record(
         self: &Arc<Self>,
-        posted: Option<(Posted, u64)>,
+        posted: Option<(Posted, Invalidation)>,
         target: &Target,
         answer: &response::Parts,
         body: O::Body,
     ) -> Result<Reader, O::Body> {
-        let Some((Posted { ask, policy, asked, .. }, epoch)) = posted else { return Err(body) };
-        let standing = Standing { confirmed: asked.at, epoch };
+        let Some((Posted { ask, policy, asked, epoch }, invalidation)) = posted else { return Err(body) };
+        // What else invalidated the target, or the groups of the answer, since the POST left may have come after it.
+        if invalidation.before > epoch {
+            return Err(body);
+        }
+        let standing = Standing { confirmed: asked.at, epoch: invalidation.opened };
         let exchange = Exchange { standing, asked: asked.wall, answered: self.clock.now() };
         let errand = Errand { ask, policy, standing, stored: None, vary: Vec::new(), interim: InterimSink::default() };
         let Ok(head) = self.admits(&errand, answer, &body, exchange) else { return Err(body) };

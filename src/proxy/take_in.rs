@@ -148,7 +148,7 @@ impl<O: Origin> Proxy<O> {
         admit(&errand.ask, answer, &head, framing, &errand.policy, exchange.answered.at)?;
         // RFC 5861 §4: an error may be cacheable, but not at the price of what may be served in its place.
         let kept = errand.stored.as_ref().filter(|_| is_error(answer.status)).and_then(|stored| {
-            let invalidated = self.shared.store.invalidated(&errand.ask.key, &stored.head().groups);
+            let invalidated = self.invalidated(&errand.ask, errand.ask.held_at(), &stored.head().groups);
             excused_on_error(&errand.ask, stored, &errand.policy, invalidated, exchange.answered)
         });
         if kept.is_some() { Err(SkipReason::StaleIfError) } else { Ok(head) }
@@ -227,7 +227,9 @@ impl<O: Origin> Proxy<O> {
 
     /// What the origin no longer has is not worth its memory.
     fn drop_if_gone(&self, errand: &Errand, status: StatusCode) {
-        if let Some(stored) = errand.stored.as_ref().filter(|_| matches!(status.as_u16(), 404 | 410)) {
+        // What the own target lacks, its twin may have.
+        let gone = matches!(status.as_u16(), 404 | 410) && errand.ask.twin.is_none();
+        if let Some(stored) = errand.stored.as_ref().filter(|_| gone) {
             self.shared.store.remove(&errand.ask.key, stored);
             self.watch.metrics.evicted(EvictionCause::Invalidated);
         }
@@ -305,8 +307,14 @@ impl<O: Origin> Proxy<O> {
             Some(StoredResponse::new((*filled.head).clone(), recorded, &ask.fields, *standing))
         };
         if let Some(stored) = stored {
-            self.shared.store.insert(&ask.key, Arc::new(stored), shared_by_check(policy));
-            if errand.stored.is_some() {
+            self.put(ask, &ask.key, Arc::new(stored), shared_by_check(policy));
+            if let Some(old) = &errand.stored {
+                // RFC 9111 §4.3.3: a full answer "indicates that none of the stored responses nominated in the
+                // conditional request are suitable". One with another `Vary` does not take the place of the one that
+                // the request had selected, which would be selected again.
+                if !shared_by_check(policy) && ask.twin.is_none() {
+                    self.shared.store.remove(&ask.key, old);
+                }
                 self.watch.metrics.evicted(EvictionCause::Replaced);
             }
         }

@@ -10,10 +10,12 @@ use super::fields;
 use super::integrity::Wants;
 use super::key::{CacheKey, ExchangeKey};
 use super::moment::Moment;
+use super::no_vary_search::Variance;
 use super::outcome::PassReason;
 use super::policy::{Credentials, Policy, Verify};
 use super::preconditions::Preconditions;
 use super::query::{Carried, Query};
+use super::stored::StoredHead;
 use super::vary::Vary;
 
 /// The longest target, in bytes, that may become part of a key.
@@ -28,6 +30,10 @@ pub struct Ask {
     pub query: Option<Query>,
     /// Under which key answers are stored.
     pub key: CacheKey,
+    /// The same key without the query, where responses may answer for other queries (`no_vary_search`).
+    pub path: Option<CacheKey>,
+    /// The key of an equivalent target whose stored response may answer in place of one under `key`.
+    pub twin: Option<CacheKey>,
     /// When the request's head had been read.
     pub arrived: Moment,
     /// The request's `Cache-Control`.
@@ -92,7 +98,9 @@ pub fn read(
     let Some(target) = request.uri.path_and_query().filter(|target| target.as_str().len() <= TARGET_MAX) else {
         return Err(PassReason::Target);
     };
-    let mut extra: Vec<(u8, &[u8])> = Vec::new();
+    let fields = outgoing(own);
+    let parts = policy.key.parts(target.path(), &fields);
+    let mut extra: Vec<(u8, &[u8])> = parts.iter().map(|(tag, part)| (*tag, &**part)).collect();
     let mut authorized = false;
     for (name, how, part, refusal) in [
         (header::AUTHORIZATION, policy.authorization, 1, PassReason::Authorization),
@@ -109,18 +117,21 @@ pub fn read(
         }
     }
     extra.extend(query.iter().flat_map(|query| query.key_parts(own)));
-    let key = CacheKey::new(scheme, authority, target.as_str(), &extra);
+    let key = CacheKey::new(scheme, authority, &policy.key.target(target), &extra);
+    let path = policy.no_vary_search.then(|| CacheKey::new(scheme, authority, target.path(), &extra));
     Ok(Ask {
         head_only,
         query,
         key,
+        path,
+        twin: None,
         arrived,
         directives,
         preconditions,
         wants: Wants::of(own),
         authorized,
         target: target.clone(),
-        fields: outgoing(own),
+        fields,
     })
 }
 
@@ -135,6 +146,21 @@ fn outgoing(own: &HeaderMap) -> HeaderMap {
 }
 
 impl Ask {
+    /// The key under which to look for an answer, and to keep one that a check confirms.
+    #[must_use]
+    pub fn held_at(&self) -> &CacheKey {
+        self.twin.as_ref().unwrap_or(&self.key)
+    }
+
+    /// Whether a response that is stored under [`held_at`](Self::held_at) may answer: any under the own key does, one of
+    /// a twin only while it says so itself.
+    #[must_use]
+    pub fn answered_by(&self, stored: &StoredHead) -> bool {
+        self.twin.as_ref().is_none_or(|twin| {
+            Variance::of(&stored.fields).is_some_and(|variance| variance.equates(twin.target().1, self.key.target().1))
+        })
+    }
+
     /// The key under which requests may share an exchange with this one, given what `Vary` is known to name.
     #[must_use]
     pub fn exchange_key(&self, vary: &[Vary]) -> ExchangeKey {
@@ -173,8 +199,9 @@ impl Ask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::key_rule::{Glob, Keep, KeyRule, QueryRule};
     use crate::rules::policy::Verify;
-    use crate::rules::testing::{Req, get, method, policy, policy_with, verify};
+    use crate::rules::testing::{Req, get, method, policy, policy_with, stored, verify};
 
     #[test]
     fn which_requests_a_cache_may_answer() {
@@ -241,6 +268,42 @@ mod tests {
         check("whatever their cookies", Credentials::Checked, "cookie", (true, false));
         check("under rfc §3.5 will decide", Credentials::Rfc, "authorization", (true, true));
         check("and a cookie means nothing", Credentials::Rfc, "cookie", (true, false));
+    }
+
+    #[test]
+    fn what_a_route_makes_of_the_key() {
+        let rule = KeyRule {
+            query: QueryRule { keep: Keep::Without([Glob::parse("utm_*").unwrap()].into()), sorted: false },
+            headers: [header::HeaderName::from_static("x-tenant")].into(),
+            ..KeyRule::default()
+        };
+        let policy = policy_with(|policy| policy.key = rule.into());
+        let plain = get("/a?x=1").ask(&policy);
+        let tracked = get("/a?x=1&utm_source=y").ask(&policy);
+        assert_eq!(tracked.key, plain.key);
+        assert_eq!(tracked.target, "/a?x=1&utm_source=y", "the origin gets what the client sent");
+        assert_ne!(get("/a?x=1").with("x-tenant", "1").ask(&policy).key, plain.key);
+        let hidden = get("/a?x=1").with("x-tenant", "1").with("connection", "x-tenant");
+        assert_eq!(
+            hidden.ask(&policy).key,
+            plain.key,
+            "what the origin does not see is not believed (RFC 9110 §7.6.1)"
+        );
+    }
+
+    #[test]
+    fn who_answers_in_place_of_whom() {
+        let policy = policy_with(|policy| policy.no_vary_search = true);
+        let says = |value: &str| stored().with("no-vary-search", value).build();
+        let mut ask = get("/a?utm=2").ask(&policy);
+        assert_eq!(ask.path, Some(get("/a").ask(&policy).key));
+        assert!(ask.answered_by(stored().build().head()), "what is stored for the own target");
+        ask.twin = Some(get("/a?utm=1").ask(&policy).key);
+        assert_ne!(ask.held_at(), &ask.key);
+        assert!(ask.answered_by(says("params=(\"utm\")").head()));
+        assert!(!ask.answered_by(says("params=(\"x\")").head()), "not what says otherwise");
+        assert!(!ask.answered_by(stored().build().head()), "nor what says nothing");
+        assert_eq!(get("/a?utm=2").ask(&crate::rules::testing::policy()).path, None, "where the route does not say so");
     }
 
     #[test]

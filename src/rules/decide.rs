@@ -31,7 +31,8 @@ pub enum Decision {
 /// Decides. `invalidated` is the epoch that the latest invalidation of what was found opened.
 #[must_use]
 pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, invalidated: u64, now: Now) -> Decision {
-    if let Some(stored) = lookup.found()
+    let preferred = || lookup.by_language(&ask.fields).filter(|_| policy.selects_by_language());
+    if let Some(stored) = lookup.found().or_else(preferred)
         && let Some(excused) = excused(ask, stored, policy, invalidated, now)
     {
         return Decision::Serve(excused);
@@ -292,6 +293,22 @@ mod tests {
         check("of a stale one that a GET can validate", head(), ten().aged(10).etag("W/\"1\""), "check");
         check("of one that only a HEAD can freshen (§4.3.5)", head(), ten().aged(10), "pass: head");
         check("no-cache about a field is about that field (§5.2.2.4)", get("/a"), more("no-cache=x"), "serve: fresh");
+    }
+
+    #[test]
+    fn where_a_route_selects_by_language() {
+        let check = |sentence: &str, select_language: bool, verify: Verify, variant: Stored, expected: &str| {
+            let policy = policy_with(|policy| (policy.select_language, policy.verify) = (select_language, verify));
+            let request = get("/a").with("accept-language", "fr;q=0.5, de");
+            assert_eq!(decided(&request, &[variant], &policy), expected, "{sentence}");
+        };
+        let de = || stored().varying("accept-language", "en, de").with("content-language", "de");
+        let fresh = || de().with("cache-control", "max-age=10");
+        check("the language that is preferred is served", true, Verify::WhenStale, fresh(), "serve: fresh");
+        check("not by default (RFC 9111 §4.1)", false, Verify::WhenStale, fresh(), "check");
+        check("not where it is stale", true, Verify::WhenStale, fresh().aged(10), "check");
+        check("not within a lease", true, Verify::Lease(secs(10)), fresh(), "check");
+        check("never where each hit is checked", true, Verify::EveryHit, fresh(), "check");
     }
 
     #[test]

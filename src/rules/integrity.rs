@@ -19,6 +19,9 @@ pub const WANT_CONTENT_DIGEST: HeaderName = HeaderName::from_static("want-conten
 /// `Want-Repr-Digest` (RFC 9530 §4).
 pub const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 
+/// What a check by HEAD asks for: either will do, and the SHA-256 of stored content is usually known.
+pub const EITHER: HeaderValue = HeaderValue::from_static("sha-256=10, sha-512=5");
+
 /// What a whole response claims of its content, in its head and in its trailers.
 ///
 /// Where the content is the whole representation, both fields are about the same bytes: a content coding is part of the

@@ -48,6 +48,9 @@ pub struct Exchange {
 
 /// Judges the answer to a conditional GET about `candidates`; `selected` says whether the request's own fields select the
 /// first of them.
+///
+/// Where the answer [claims a digest](repr_claim), the content's own is needed: callers compute it before, off the
+/// runtime's threads.
 #[must_use]
 pub fn conditional(
     candidates: &[Arc<StoredResponse>],
@@ -65,11 +68,23 @@ pub fn conditional(
         return Verdict::Unproven(Unproven::Age);
     }
     match picked(candidates, selected, &answer.headers, policy) {
+        // RFC 9530 §3: in a 304 it is the digest of what the 200 would have carried. An origin that uses a validator
+        // again for other bytes says so here.
+        Ok((stored, _)) if says_other_bytes(stored, answer) => Verdict::Unproven(Unproven::Contradicted),
         Ok((stored, proof)) => {
             Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, ask, policy, exchange))
         }
         Err(unproven) => Verdict::Unproven(unproven),
     }
+}
+
+/// Whether a 304 claims another digest than that of the stored bytes, and its validator is one that equal bytes share:
+/// behind a weak tag or a date the bytes may differ. The digest of no bytes says nothing: it is that of the 304 itself,
+/// by an origin that takes the one for the other.
+fn says_other_bytes(stored: &StoredResponse, answer: &response::Parts) -> bool {
+    let of_bytes = stored.recognised().is_some() || stored.head().tag.as_ref().is_some_and(|tag| !tag.weak);
+    let claimed = repr_claim(answer).filter(|claimed| *claimed != Digest::of(b"", claimed.algorithm()));
+    of_bytes && claimed.is_some_and(|claimed| stored.digest(claimed.algorithm()) != claimed)
 }
 
 /// Which candidate a 304 confirms (RFC 9111 §4.3.4), and by what.
@@ -113,7 +128,7 @@ fn why_not(stored: &StoredResponse) -> Unproven {
 }
 
 /// Judges the answer to a HEAD about `stored` (RFC 9111 §4.3.5, and stricter: what agrees must be a proof). `own_digest` is
-/// the stored content's digest by the algorithm of [`head_claims`].
+/// the stored content's digest by the algorithm of [`repr_claim`].
 #[must_use]
 pub fn head(
     stored: &Arc<StoredResponse>,
@@ -134,7 +149,7 @@ pub fn head(
         return Verdict::Unproven(Unproven::NothingComparable);
     }
     let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, ask, policy, exchange));
-    if let (Some(claimed), Some(own_digest)) = (head_claims(answer), own_digest) {
+    if let (Some(claimed), Some(own_digest)) = (repr_claim(answer), own_digest) {
         return if claimed == own_digest { same(Proof::ReprDigest) } else { Verdict::Changed };
     }
     let Some((own_tag, tag)) = own.tag.as_ref().zip(EntityTag::of(&answer.headers)) else {
@@ -153,9 +168,10 @@ pub fn head(
     }
 }
 
-/// The `Repr-Digest` that a HEAD answer carries: the stored content's own by the same algorithm is worth computing.
+/// The `Repr-Digest` that an answer without content carries: the stored content's own by the same algorithm is worth
+/// computing.
 #[must_use]
-pub fn head_claims(answer: &response::Parts) -> Option<Digest> {
+pub fn repr_claim(answer: &response::Parts) -> Option<Digest> {
     integrity::repr_digest(&answer.headers)
 }
 
@@ -177,8 +193,8 @@ pub enum HeadUpdate {
 /// RFC 9111 §4.3.5: "if the stored response and HEAD response have matching values for any received validator fields
 /// (ETag and Last-Modified) and, if the HEAD response has a Content-Length header field, the value of Content-Length
 /// matches that of the stored response, the cache SHOULD update the stored response [..]; otherwise, the cache SHOULD
-/// consider the stored response to be stale." One that carries none of the three is [`HeadUpdate::Silent`] here: a new
-/// lifetime should have some ground.
+/// consider the stored response to be stale." A `Repr-Digest` counts beside them where the content's own is known. One
+/// that carries none of these is [`HeadUpdate::Silent`] here: a new lifetime should have some ground.
 #[must_use]
 pub fn head_update(
     stored: &StoredResponse,
@@ -196,6 +212,9 @@ pub fn head_update(
         EntityTag::of(theirs).map(|tag| own.tag == Some(tag)),
         validator::date_of(theirs, header::LAST_MODIFIED).map(|date| own.last_modified == Some(date)),
         content_length(theirs).map(|length| length == stored.len() as u64),
+        repr_claim(answer)
+            .filter(|claimed| stored.is_digested(claimed.algorithm()))
+            .map(|claimed| stored.digest(claimed.algorithm()) == claimed),
     ];
     if compared.contains(&Some(false)) {
         return HeadUpdate::Differs;

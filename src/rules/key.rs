@@ -1,7 +1,8 @@
 //! `CacheKey`: what a stored response is found by; `ExchangeKey`: which requests may share an exchange.
 //!
-//! Both are bytes made of parts that each carry their length, so no two different inputs make the same key. Target and
-//! query are taken byte for byte: nothing is decoded, dropped or reordered.
+//! Both are bytes made of parts that each carry their length, so no two different inputs make the same key. Path and
+//! query are taken byte for byte, as the route's [`KeyRule`](super::key_rule::KeyRule) hands them over: unless a route
+//! says otherwise, nothing is dropped or reordered, and nothing is ever decoded.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
@@ -18,6 +19,12 @@ impl CacheKey {
     pub const AUTHORIZATION: u8 = 1;
     /// The tag of the part that holds the request's `Cookie`, on a route that keys by it.
     pub const COOKIE: u8 = 2;
+    /// The tag of a part that holds a field by name (`key_headers`).
+    pub const FIELD: u8 = 8;
+    /// The tag of a part that holds a cookie by name (`key_cookies`).
+    pub const CRUMB: u8 = 9;
+    /// The tag of a part that holds a named segment of the path (`key_path`).
+    pub const SEGMENT: u8 = 10;
 
     /// The key for a target URI, with the `extra` parts that a route adds, each under a tag.
     ///
@@ -79,6 +86,16 @@ impl CacheKey {
     pub fn origin_hash(&self) -> u64 {
         let [scheme, authority, _] = self.target_parts();
         hash((scheme, authority))
+    }
+
+    /// The same for the target without its query, in a way that meets no target's own.
+    #[must_use]
+    pub fn path_hash(&self) -> u64 {
+        let [scheme, authority, path_and_query] = self.target_parts();
+        let path = path_and_query.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let mut hasher = DefaultHasher::new();
+        (scheme, authority, path).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn target_parts(&self) -> [&[u8]; 3] {
@@ -161,7 +178,7 @@ fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
 }
 
 /// The first part of `bytes`, and what follows it.
-fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut length = 0;
     let mut rest = bytes;
     for shift in (0..usize::BITS).step_by(7) {
@@ -252,7 +269,9 @@ mod tests {
             assert_eq!(key.scheme(), "https");
             assert_eq!((key.target_bytes(), key.target_hash()), (plain.as_bytes(), plain.target_hash()));
             assert_eq!(key.origin_hash(), plain.origin_hash());
+            assert_eq!(key.path_hash(), self::key("https", "api.example", "/me").path_hash(), "whatever the query");
         }
+        assert_ne!(plain.path_hash(), key("https", "api.example", "/you").path_hash());
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 
+use super::key::CacheKey;
+use super::no_vary_search::Variance;
 use super::stored::StoredResponse;
 use super::vary::Vary;
+use super::{list, preference};
 
 /// The stored responses of one cache key, newest last.
 ///
@@ -14,7 +17,22 @@ use super::vary::Vary;
 #[derive(Clone, Debug, Default)]
 pub struct Resource {
     variants: Vec<Arc<StoredResponse>>,
+    /// Under the key of a path without a query: targets of this path whose responses may answer for others, newest
+    /// last. What is stored under them may be gone or have changed since.
+    alike: Vec<Alike>,
 }
+
+/// A target whose response, when it was stored, said by `No-Vary-Search` for which others it may answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alike {
+    /// Under which key the response was stored.
+    pub key: CacheKey,
+    /// What it said.
+    pub variance: Arc<Variance>,
+}
+
+/// The most targets of one path that are remembered for what they said by `No-Vary-Search`.
+pub const ALIKE_MAX: usize = 16;
 
 /// What a lookup found for a request.
 #[derive(Clone, Debug)]
@@ -30,11 +48,23 @@ pub enum Lookup {
 impl Lookup {
     /// Looks for the response to `request`: of several, the most recent (RFC 9111 §4.1), which is the one whose exchange
     /// began last. A slow body is stored after a later answer.
+    ///
+    /// "Some resources mistakenly omit the Vary header field from their default response", so that it would match every
+    /// request: "the cache SHOULD choose the most recent [..] stored response with a valid Vary field value", if one
+    /// matches.
     #[must_use]
     pub fn select(resource: Option<Arc<Resource>>, request: &HeaderMap) -> Self {
-        let Some(resource) = resource else { return Self::Absent };
-        let selected = resource.variants.iter().filter(|variant| variant.selected_by(request));
-        match selected.max_by_key(|variant| variant.standing().confirmed) {
+        let Some(resource) = resource.filter(|resource| !resource.variants.is_empty()) else { return Self::Absent };
+        // Variants of a resource mostly vary by the same fields, whose canonical form is the dear part.
+        let mut selecting: Option<(&Vary, Box<[u8]>)> = None;
+        let selected = resource.variants.iter().filter(|variant| {
+            let vary = &variant.head().vary;
+            if selecting.as_ref().is_none_or(|(known, _)| *known != vary) {
+                selecting = Some((vary, vary.selecting(request)));
+            }
+            selecting.as_ref().is_some_and(|(_, selecting)| variant.selected_as(selecting))
+        });
+        match selected.max_by_key(|variant| (variant.head().vary.names_any(), variant.standing().confirmed)) {
             Some(found) => Self::Found(Arc::clone(found), resource),
             None => Self::VaryMismatch(resource),
         }
@@ -47,6 +77,32 @@ impl Lookup {
             Self::Found(found, _) => Some(found),
             Self::Absent | Self::VaryMismatch(_) => None,
         }
+    }
+
+    /// The stored response in the one language that the request prefers to all others, where nothing but
+    /// `Accept-Language` speaks against it: the newest whose `Content-Language` is exactly that language.
+    ///
+    /// RFC 9111 §4.1 lets "a known mechanism for ranking preference (e.g., qvalues [..])" choose among responses that
+    /// match. This goes further: it takes the origin to choose by that mechanism too. That a response in the language is
+    /// stored shows that the origin has one, and then it is what a ranking of languages gives this request, whatever
+    /// else there is. It is false where the origin looks at anything else in the field: at order, at other languages in
+    /// it, at the length of the list. So it is for routes that say so, and a response that was found by it is served
+    /// while it is fresh, and otherwise one of several that the origin may pick by their tags.
+    ///
+    /// A range is not held against a longer or shorter tag (RFC 4647 §3): the origin may have what it names exactly.
+    #[must_use]
+    pub fn by_language(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
+        let Self::VaryMismatch(resource) = self else { return None };
+        let lines = request.get_all(header::ACCEPT_LANGUAGE).iter().map(HeaderValue::as_bytes);
+        let best = preference::best_language(lines)?;
+        let speaks = |variant: &&Arc<StoredResponse>| {
+            let mut languages = variant.head().fields.get_all(header::CONTENT_LANGUAGE).iter();
+            // More than one language is for readers of each (RFC 9110 §8.5), or a value with a comma.
+            languages.next().is_some_and(|language| list::trim(language.as_bytes()).eq_ignore_ascii_case(&best))
+                && languages.next().is_none()
+                && variant.selected_by_all_but(&header::ACCEPT_LANGUAGE, request)
+        };
+        resource.variants.iter().filter(speaks).max_by_key(|variant| variant.standing().confirmed)
     }
 
     /// Every stored response of the key, newest first.
@@ -82,20 +138,38 @@ impl Resource {
         };
         let mut variants = self.variants.clone();
         if variants.iter().any(|old| replaces(old) && old.standing().confirmed > response.standing().confirmed) {
-            return Self { variants };
+            return self.clone();
         }
         variants.retain(|old| !replaces(old));
         variants.push(response);
         if variants.len() > max {
             variants.drain(..variants.len() - max);
         }
-        Self { variants }
+        Self { variants, alike: self.alike.clone() }
     }
 
     /// The resource without `response` (and whatever took its place by freshening the same content is kept).
     #[must_use]
     pub fn without(&self, response: &Arc<StoredResponse>) -> Self {
-        Self { variants: self.variants.iter().filter(|old| !Arc::ptr_eq(old, response)).cloned().collect() }
+        let variants = self.variants.iter().filter(|old| !Arc::ptr_eq(old, response)).cloned().collect();
+        Self { variants, alike: self.alike.clone() }
+    }
+
+    /// The targets of this path whose responses may answer for others, newest first.
+    pub fn alike(&self) -> impl Iterator<Item = &Alike> {
+        self.alike.iter().rev()
+    }
+
+    /// The resource with another such target, in place of what the same said before. The oldest goes when there are more
+    /// than [`ALIKE_MAX`].
+    #[must_use]
+    pub fn with_alike(&self, new: Alike) -> Self {
+        let mut alike: Vec<Alike> = self.alike.iter().filter(|old| old.key != new.key).cloned().collect();
+        alike.push(new);
+        if alike.len() > ALIKE_MAX {
+            alike.drain(..alike.len() - ALIKE_MAX);
+        }
+        Self { variants: self.variants.clone(), alike }
     }
 
     /// How many variants there are.
@@ -104,23 +178,25 @@ impl Resource {
         self.variants.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is nothing in it.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.variants.is_empty()
+        self.variants.is_empty() && self.alike.is_empty()
     }
 
     /// What it weighs, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.variants.iter().map(|variant| variant.weight()).sum()
+        let alike = |alike: &Alike| size_of::<Alike>() + alike.key.as_bytes().len() + alike.variance.weight();
+        self.variants.iter().map(|variant| variant.weight()).sum::<usize>()
+            + self.alike.iter().map(alike).sum::<usize>()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::testing::{Stored, get, lookup, policy, stored};
+    use crate::rules::testing::{Req, Stored, get, head, lookup, policy, stored};
 
     /// The body that a request with `Accept-Language: language` finds, or what it finds instead.
     fn found(variants: &[Stored], language: &str) -> String {
@@ -144,13 +220,43 @@ mod tests {
         check("nothing for its selecting fields", std::slice::from_ref(&en), "mismatch of 1");
         check("nothing selects an asterisk", &[stored().etag("\"1\"").with("vary", "*")], "mismatch of 1");
         check("without Vary, anything", &[stored().etag("\"1\"")], "\"1\"");
+        let default = stored().etag("\"1\"");
+        let german = stored().etag("\"de\"").aged(9).varying("accept-language", "de");
+        check("one without Vary after one that varies (RFC 9111 §4.1)", &[german, default.clone()], "\"de\"");
+        check("and for whatever that does not match", &[en.clone(), default], "\"1\"");
         check("of several the newest", &[stored().etag("\"1\"").aged(9), stored().etag("\"2\"")], "\"2\"");
+    }
+
+    #[test]
+    fn what_is_in_the_language_that_a_request_prefers() {
+        let check = |sentence: &str, variant: Stored, request: Req, expected: bool| {
+            let ask = request.ask(&policy());
+            let lookup = lookup(&[stored().varying("accept-language", "x"), variant], &ask);
+            assert_eq!(lookup.by_language(&ask.fields).is_some(), expected, "{sentence}");
+        };
+        let prefers = |value: &str| get("/a").with("accept-language", value);
+        let de = || stored().varying("accept-language", "en, de").with("content-language", "de");
+        check("the best by weight (RFC 9110 §12.4.2)", de(), prefers("fr;q=0.5, de;q=1.0"), true);
+        check("without case", de(), prefers("DE, *;q=0.5"), true);
+        check("not one of two that are equal", de(), prefers("fr, de"), false);
+        check("not the second best", de(), prefers("fr, de;q=0.5"), false);
+        check("not for a longer range, which the origin may have", de(), prefers("de-CH"), false);
+        let swiss = stored().varying("accept-language", "x-y").with("content-language", "de-CH");
+        check("nor for a shorter", swiss, prefers("de"), false);
+        check("not for no preference", de(), get("/a"), false);
+        check("not what is in two languages", de().with("content-language", "fr"), prefers("de"), false);
+        let listed = stored().varying("accept-language", "en, de").with("content-language", "de, fr");
+        check("not even in one line", listed, prefers("de"), false);
+        let other = de().with("vary", "x-a");
+        check("not what another field speaks against", other, prefers("de").with("x-a", "1"), false);
+        let unsaid = stored().with("vary", "x-a").with("content-language", "de");
+        check("not what never varied by language", unsaid, prefers("de").with("x-a", "1"), false);
     }
 
     #[test]
     fn a_response_that_was_long_on_its_way_in_is_not_the_newest() {
         let slow = stored().etag("\"slow\"").aged(9).varying("accept-language", "de");
-        let found = found(&[stored().etag("\"1\""), slow], "de");
+        let found = found(&[stored().etag("\"1\"").varying("accept-language", "de"), slow], "de");
         assert_eq!(found, "\"1\"", "what counts is when its exchange began (RFC 9111 §4.1)");
     }
 
@@ -184,6 +290,29 @@ mod tests {
         assert_eq!(all.len(), 2);
         let ask = get("/a").with("accept-language", "a").ask(&policy());
         assert!(Lookup::select(Some(Arc::new(all)), &ask.fields).found().is_none());
+    }
+
+    #[test]
+    fn the_targets_of_a_path_that_answer_for_others_are_bounded_and_outlive_its_variants() {
+        let alike = |n: usize| Alike {
+            key: CacheKey::new("http", b"a", &format!("/a?{n}"), &[]),
+            variance: Variance::of(&head(&[("no-vary-search", "params")])).unwrap().into(),
+        };
+        let mut all = Resource::default();
+        assert!(all.is_empty());
+        for n in 0..=ALIKE_MAX {
+            all = all.with_alike(alike(n));
+        }
+        all = all.with_alike(alike(1));
+        let keys: Vec<_> = all.alike().map(|alike| alike.key.target().1).collect();
+        assert_eq!(keys[..2], ["/a?1", "/a?16"], "newest first, each once");
+        assert_eq!(keys.len(), ALIKE_MAX);
+        let ask = get("/a").ask(&policy());
+        assert!(matches!(Lookup::select(Some(Arc::new(all.clone())), &ask.fields), Lookup::Absent));
+        let one = stored().build();
+        let with = all.with(Arc::clone(&one), false, 2);
+        assert!(with.weight() > all.weight() && all.weight() > 0);
+        assert_eq!(with.without(&one).alike().count(), ALIKE_MAX);
     }
 
     #[test]

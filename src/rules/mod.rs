@@ -4,7 +4,8 @@
 //! cache's decisions is in this folder, and can be enumerated in tables.
 //!
 //! In reading order: what a route says ([`policy`]) and what ends can be named ([`outcome`]); a request is read
-//! ([`ask`], [`query`]) and named ([`key`], [`vary`]), what is stored for it looked up ([`lookup`], [`stored`]), and something
+//! ([`ask`], [`query`]) and named ([`key`], [`key_rule`], [`vary`]), what is stored for it looked up ([`lookup`],
+//! [`stored`]), and something
 //! decided ([`decide`]). A question is chosen ([`question`], by what was learned: [`learn`]), its answer judged
 //! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`],
 //! [`posted`]). The rest are leaves.
@@ -15,6 +16,7 @@ pub mod policy;
 
 pub mod ask;
 pub mod key;
+pub mod key_rule;
 pub mod query;
 pub mod vary;
 
@@ -44,7 +46,9 @@ pub mod integrity;
 pub mod interim;
 pub mod list;
 pub mod location;
+pub mod no_vary_search;
 pub mod preconditions;
+pub mod preference;
 pub mod recognise;
 mod stored_fields;
 mod tag_list;

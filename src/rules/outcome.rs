@@ -171,6 +171,8 @@ words! {
         NoDigest = "no-digest",
         /// A 304 that repeats no tag is held against a full GET now and then; this was such a time.
         Audit = "audit",
+        /// The validators agree, but the answer's `Repr-Digest` is not that of the stored bytes.
+        Contradicted = "contradicted",
         /// The stored response is still being received, and cannot be compared.
         Filling = "filling",
     }

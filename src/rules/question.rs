@@ -39,6 +39,20 @@ pub struct Check {
     pub selected: bool,
 }
 
+impl Check {
+    /// The same for what is stored under a twin of the request's target. Where each hit is checked, no other variant of
+    /// the twin is asked about, and only an answer that repeats the tag can confirm: it was made for the request's own
+    /// target, and says by the tag that what is stored for the twin is its representation too.
+    #[must_use]
+    pub fn for_twin(mut self, ask: &Ask, policy: &Policy) -> Self {
+        if ask.twin.is_some() && policy.verify != Verify::WhenStale {
+            self.candidates.truncate(1);
+            self.selected = false;
+        }
+        self
+    }
+}
+
 /// Chooses what to ask about what `lookup` found.
 #[must_use]
 pub fn choose(ask: &Ask, lookup: &Lookup, policy: &Policy, learned: &Learned) -> Question {

@@ -364,6 +364,18 @@ impl StoredResponse {
         self.head.vary.selects(request, &self.selecting)
     }
 
+    /// The same, for a request whose values of the fields of [`StoredHead::vary`] are these, canonical.
+    #[must_use]
+    pub fn selected_as(&self, selecting: &[u8]) -> bool {
+        self.head.vary.names().is_some() && *self.selecting == *selecting
+    }
+
+    /// Whether they are, but for those of `except`.
+    #[must_use]
+    pub fn selected_by_all_but(&self, except: &HeaderName, request: &HeaderMap) -> bool {
+        self.head.vary.selects_but_for(except, request, &self.selecting)
+    }
+
     /// Whether both were stored for the same selecting fields.
     #[must_use]
     pub fn same_selection(&self, other: &Self) -> bool {

@@ -196,3 +196,21 @@ async fn a_head_that_states_a_sha_512_settles_a_check() {
     }
     origin.done();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_304_that_states_the_digest_of_other_bytes_is_held_against_a_full_get() {
+    let origin = Script::new();
+    origin
+        .expects("GET /a", ok("content").etag("\"1\""))
+        .expects("GET /a", status(304).etag("\"1\"").with("repr-digest", &short("content")))
+        .expects("GET /a", status(304).etag("\"1\"").with("repr-digest", &short("changed")))
+        .expects_with("GET /a", &[("if-none-match", None)], ok("changed").etag("\"1\""))
+        // An origin that uses a tag again is not asked about tags again.
+        .expects_with("GET /a", &[("if-none-match", None)], ok("changed").etag("\"1\""));
+    let house = House::new(origin.clone());
+    for expected in ["content", "content", "changed", "changed"] {
+        assert_eq!(house.get("/a").await.text(), expected);
+    }
+    assert_eq!(house.metric("truehit_checks_unproven_total{reason=\"contradicted\"}"), 1.0);
+    origin.done();
+}

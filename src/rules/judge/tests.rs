@@ -106,7 +106,26 @@ fn answers_to_a_conditional_request() {
     check("no trust in weak tags", &weak, answer(304).etag("W/\"7\""), &shared, "unproven: weak-tag");
     check("no trust in dates", &dated, answer(304), &shared, "unproven: tag-not-repeated");
 
+    let claims = |digest: &str| answer(304).etag("\"1\"").with("repr-digest", digest);
+    check("with the digest of the bytes (RFC 9530 §3)", &one, claims(ABC), &every_hit, "same abc: strong-tag");
+    check("but not with that of others", &one, claims(OTHER), &every_hit, "unproven: contradicted");
+    check(
+        "by whichever algorithm",
+        &[stored().etag("\"1\"").body("x")],
+        claims(ABC_512),
+        &every_hit,
+        "unproven: contradicted",
+    );
+    check("under when-stale neither", &one, claims(OTHER), &verify(Verify::WhenStale), "unproven: contradicted");
+    let nothing = Digest::of(b"", digest::Algorithm::Sha256).to_member();
+    let of_itself = claims(nothing.to_str().unwrap());
+    check("nor does one of its own lack of content count", &one, of_itself, &every_hit, "same abc: strong-tag");
+    let digest_of_nothing = answer(304).etag("\"1\"").with("content-digest", OTHER);
+    check("its content is not the stored one (§2)", &one, digest_of_nothing, &every_hit, "same abc: strong-tag");
+
     let when_stale = verify(Verify::WhenStale);
+    let other = answer(304).etag("W/\"7\"").with("repr-digest", OTHER);
+    check("a weak tag allows other bytes (RFC 9110 §8.8.1)", &weak, other, &when_stale, "same abc: not-modified");
     check("under when-stale any 304 (RFC 9111 §4.3.3)", &weak, answer(304), &when_stale, "same abc: not-modified");
     check("from any cache", &one, aged(), &when_stale, "same abc: not-modified");
     check("about a date", &dated, answer(304), &when_stale, "same abc: not-modified");
@@ -117,7 +136,7 @@ fn answers_to_a_conditional_request() {
 fn answers_to_a_head() {
     let check = |sentence: &str, about: Stored, answer: OriginAnswer, expected: &str| {
         let stored = about.build();
-        let own = head_claims(answer.parts()).map(|claimed| stored.digest(claimed.algorithm()));
+        let own = repr_claim(answer.parts()).map(|claimed| stored.digest(claimed.algorithm()));
         assert_eq!(words(head(&stored, own, answer.parts(), &asked(), &policy(), exchange())), expected, "{sentence}");
     };
     let one = || stored().etag("\"1\"").with("last-modified", DAY);
@@ -249,4 +268,18 @@ fn what_a_clients_head_says_of_a_stored_get() {
     check("nothing to compare", one(), fresh(), "silent");
     check("another status than 200", one(), answer(404).etag("\"1\""), "silent");
     check("about another status than 200", stored().status(404), fresh().with("content-length", "3"), "silent");
+}
+
+#[test]
+fn a_digest_in_a_clients_head_counts_where_that_of_the_content_is_known() {
+    let (stored, now) = (stored().etag("\"1\"").build(), exchange().answered);
+    let said = |digest: &str| {
+        let answer = answer(200).etag("\"1\"").with("repr-digest", digest);
+        matches!(head_update(&stored, answer.parts(), &asked(), &policy(), now.wall, now), HeadUpdate::Differs)
+    };
+    assert!(!said(OTHER), "nothing is hashed for it");
+    let _known = stored.sha256();
+    assert!(said(OTHER), "RFC 9530 §3");
+    assert!(!said(ABC));
+    assert!(!said(ABC_512), "nor by another algorithm");
 }

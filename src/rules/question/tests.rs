@@ -126,6 +126,23 @@ fn under_when_stale_any_validator_will_do() {
 }
 
 #[test]
+fn a_twin_is_asked_about_alone_and_its_tag_must_come_back() {
+    let check = |sentence: &str, twin: bool, policy: &Policy, expected: (usize, bool)| {
+        let mut ask = get("/a").ask(policy);
+        ask.twin = twin.then(|| get("/b").ask(policy).key);
+        let both = [stored().etag("\"2\"").varying("x", "1"), stored().etag("\"1\"")];
+        let Question::Check(made) = choose(&ask, &lookup(&both, &ask), policy, &Learned::default()) else {
+            panic!("{sentence}: no check")
+        };
+        let made = made.for_twin(&ask, policy);
+        assert_eq!((made.candidates.len(), made.selected), expected, "{sentence}");
+    };
+    check("what is stored for the own target", false, &policy(), (2, true));
+    check("what is stored for a twin", true, &policy(), (1, false));
+    check("where RFC 9111 is the rule", true, &verify(Verify::WhenStale), (2, true));
+}
+
+#[test]
 fn several_variants_are_asked_about_at_once() {
     let check = |sentence: &str, request: Req, variants: &[Stored], expected: &str| {
         assert_eq!(chosen(&request, variants, &policy(), &[]), expected, "{sentence}");
