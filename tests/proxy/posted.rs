@@ -4,7 +4,6 @@
 use bytes::Bytes;
 use http_body::Frame;
 use truehit::origin::OriginError;
-use truehit::rules::policy::Policy;
 
 use crate::house::{House, Reply};
 use crate::methods::{Adjust, FRESH, fresh, when_stale};
