@@ -1,8 +1,8 @@
 //! `Query`: a request whose content says what is asked, and which is safe all the same.
 //!
 //! A QUERY is one by its method (RFC 10008). A POST is one where the operator says that a route speaks GraphQL, and the
-//! content is a query of that language ([`graphql`](super::graphql)). The content is part of the key, and goes out again
-//! with every fetch and every check. It is never normalised: that would need to know what it means.
+//! content is a query of that language ([`graphql`]). The content is part of the key, and goes out again with every
+//! fetch and every check. It is never normalised: that would need to know what it means.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, header, request};

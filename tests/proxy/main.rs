@@ -14,6 +14,7 @@ mod integrity;
 mod keys;
 mod methods;
 mod pass;
+mod posted;
 mod ranges;
 mod reuse;
 mod streaming;

@@ -16,9 +16,9 @@ const TEXT: (&str, &str) = ("content-type", "text/plain");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 type Fields = &'static [(&'static str, &'static str)];
-type Adjust = fn(&mut Policy);
+pub(crate) type Adjust = fn(&mut Policy);
 
-fn when_stale(policy: &mut Policy) {
+pub(crate) fn when_stale(policy: &mut Policy) {
     policy.verify = Verify::WhenStale;
 }
 
@@ -27,7 +27,7 @@ fn graphql(policy: &mut Policy) {
 }
 
 /// A 200 that is fresh for a minute.
-fn fresh(content: &str) -> Answer {
+pub(crate) fn fresh(content: &str) -> Answer {
     ok(content).with("cache-control", "max-age=60")
 }
 
@@ -43,7 +43,7 @@ const MISS: &str = "truehit; fwd=uri-miss; fwd-status=200; stored; detail=uri-mi
 const CHECKED: &str = "truehit; fwd=stale; fwd-status=304; detail=checked";
 const REPEATED: &str = "truehit; fwd=stale; fwd-status=200; detail=checked";
 const PASSED: &str = "truehit; fwd=method; fwd-status=200; detail=method";
-const FRESH: &str = "truehit; hit; ttl=60; detail=fresh";
+pub(crate) const FRESH: &str = "truehit; hit; ttl=60; detail=fresh";
 
 #[tokio::test(start_paused = true)]
 async fn a_query_is_fetched_and_then_checked_with_its_content() {
@@ -370,104 +370,27 @@ async fn a_graphql_query_that_passes_invalidates_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_post_that_says_what_a_get_would_get_answers_gets_and_heads() {
-    for location in ["/a", "", "http://api.test/a"] {
-        let origin = Script::new();
-        let house = House::with(origin.clone(), when_stale);
-        origin.expects("GET /a", fresh("old")).expects("POST /a", fresh("new").with("content-location", location));
-        assert_eq!(house.get("/a").await.text(), "old");
-        let posted = post(&house, "write").await;
-        let expected = "truehit; fwd=method; fwd-status=200; stored; detail=method";
-        assert_eq!((posted.text(), posted.cache_status()), ("new", expected), "RFC 9110 §9.3.3: {location}");
-        let got = house.get("/a").await;
-        assert_eq!((got.text(), got.cache_status(), got.field("content-location")), ("new", FRESH, location));
-        assert_eq!(house.send("HEAD", "/a", &[]).await.cache_status(), FRESH);
-        origin.expects("POST /a", ok("again"));
-        assert_eq!(post(&house, "write").await.text(), "again", "a POST is never answered from the store");
-        origin.expects("GET /a", ok("third"));
-        assert_eq!(house.get("/a").await.text(), "third", "and what it invalidated is asked for");
-        origin.done();
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_post_is_not_stored_unless_everything_says_that_it_answers_gets() {
-    let rows: [(&str, Adjust, Answer); 6] = [
-        ("no Content-Location", when_stale, fresh("x")),
-        ("another target", when_stale, fresh("x").with("content-location", "/b")),
-        ("no explicit freshness", when_stale, ok("x").etag("\"1\"").with("content-location", "/a")),
-        ("private", when_stale, fresh("x").with("content-location", "/a").with("cache-control", "private")),
-        ("another status", when_stale, fresh("x").with("content-location", "/a").with_status(201)),
-        ("each hit is checked", |_| {}, fresh("x").with("content-location", "/a")),
-    ];
-    for (sentence, adjust, answer) in rows {
-        let origin = Script::new();
-        let house = House::with(origin.clone(), adjust);
-        origin.expects("POST /a", answer).expects("GET /a", ok("got"));
-        assert!(!post(&house, "write").await.cache_status().contains("stored"), "{sentence}");
-        assert_eq!(house.get("/a").await.text(), "got", "{sentence}");
-        origin.done();
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_post_is_stored_for_its_own_selecting_fields() {
+async fn a_lease_and_credentials_mean_for_a_query_what_they_mean_for_a_get() {
     let origin = Script::new();
-    let house = House::with(origin.clone(), when_stale);
-    let answer = fresh("de").with("content-location", "/a").with("vary", "accept-language");
-    origin.expects("POST /a", answer).expects("GET /a", fresh("en").with("vary", "accept-language"));
-    house.send_with("POST", "/a", &[("accept-language", "de")], "write").await;
-    assert_eq!(house.get_with("/a", &[("accept-language", "de")]).await.text(), "de");
-    assert_eq!(house.get_with("/a", &[("accept-language", "en")]).await.text(), "en");
+    let house = House::with(origin.clone(), |policy| policy.verify = Verify::Lease(Duration::from_secs(9)));
+    for user in ["alice", "bob"] {
+        let fields = [TEXT, ("authorization", user)];
+        origin.expects_content("QUERY /a", &[("authorization", Some(user))], "x", ok(user));
+        for expected in [MISS, "truehit; hit; detail=lease"] {
+            let reply = house.send_with("QUERY", "/a", &fields, "x").await;
+            assert_eq!((reply.text(), reply.cache_status()), (user, expected));
+        }
+    }
     origin.done();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_post_that_another_write_overtook_is_not_stored() {
+async fn a_query_answers_no_get_or_head() {
     let origin = Script::new();
     let house = House::with(origin.clone(), when_stale);
-    let mut gate = origin.holds("POST /a", fresh("first").with("content-location", "/a"));
-    let slow = tokio::spawn({
-        let house = house.clone();
-        async move { post(&house, "write").await }
-    });
-    gate.reached().await;
-    origin.expects("PUT /a", status(204));
-    house.send_with("PUT", "/a", &[], "second").await;
-    gate.release();
-    assert!(!slow.await.unwrap().cache_status().contains("stored"), "which of them the origin took last is not known");
-    origin.expects("GET /a", fresh("second"));
-    assert_eq!(house.get("/a").await.text(), "second");
-    origin.done();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_posts_response_that_is_too_large_reaches_its_client_whole() {
-    let origin = Script::new();
-    let house = House::with(origin.clone(), |policy| {
-        when_stale(policy);
-        policy.object_max = 4;
-    });
-    let (answer, body) = fresh("").with("content-location", "/a").streamed();
-    origin.expects("POST /a", answer).expects("GET /a", fresh("got"));
-    for piece in ["12", "34", "56"] {
-        body.send(Ok(Frame::data(Bytes::from_static(piece.as_bytes())))).unwrap();
-    }
-    drop(body);
-    assert_eq!(post(&house, "write").await.text(), "123456");
-    assert_eq!(house.get("/a").await.text(), "got");
-    origin.done();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_posts_response_that_falls_silent_is_given_up() {
-    let origin = Script::new();
-    let house = House::with(origin.clone(), when_stale);
-    let (answer, body) = fresh("").with("content-location", "/a").streamed();
-    origin.expects("POST /a", answer).expects("GET /a", fresh("got"));
-    body.send(Ok(Frame::data(Bytes::from_static(b"12")))).unwrap();
-    let reply = post(&house, "write").await;
-    assert_eq!(reply.content.unwrap_err(), OriginError::ResponseTimeout, "no client waits for ever, and no memory");
+    origin.expects("QUERY /a", fresh("asked")).expects("HEAD /a", ok("")).expects("GET /a", fresh("got"));
+    query(&house, "").await;
+    assert_eq!(house.send("HEAD", "/a", &[]).await.cache_status(), "truehit; fwd=bypass; fwd-status=200; detail=head");
     assert_eq!(house.get("/a").await.text(), "got");
     origin.done();
 }
