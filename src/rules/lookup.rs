@@ -223,7 +223,7 @@ mod tests {
         let default = stored().etag("\"1\"");
         let german = stored().etag("\"de\"").aged(9).varying("accept-language", "de");
         check("one without Vary after one that varies (RFC 9111 §4.1)", &[german, default.clone()], "\"de\"");
-        check("and for whatever that does not match", &[en.clone(), default], "\"1\"");
+        check("and for whatever that does not match", &[en, default], "\"1\"");
         check("of several the newest", &[stored().etag("\"1\"").aged(9), stored().etag("\"2\"")], "\"2\"");
     }
 
