@@ -3,6 +3,7 @@
 //! It carries the request's [`Settled`] guard, so the bytes that went out are counted when it is dropped, however it
 //! ended.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -14,6 +15,7 @@ use crate::fill::Reader;
 use crate::origin::{OriginError, Purpose};
 use crate::proxy::Settled;
 use crate::rules::fields;
+use crate::window::Window;
 
 /// Where a body's bytes come from.
 #[derive(Debug)]
@@ -22,8 +24,12 @@ pub(crate) enum Content<B> {
     Empty,
     /// Memory: the store's, or a problem's text.
     Full(Bytes, Option<HeaderMap>),
+    /// The same in pieces, without trailers.
+    Pieces(VecDeque<Bytes>),
     /// A body that others may be reading too.
     Filling(Reader),
+    /// One range of such a body.
+    Within(Window<Reader>),
     /// The origin, for this client alone, by a request for this purpose.
     Passing(B, Purpose),
 }
@@ -59,7 +65,9 @@ where
             Content::Empty => None,
             Content::Full(bytes, trailers) if bytes.is_empty() => trailers.take().map(|all| Ok(Frame::trailers(all))),
             Content::Full(bytes, _) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Content::Pieces(pieces) => pieces.pop_front().map(|piece| Ok(Frame::data(piece))),
             Content::Filling(reader) => std::task::ready!(Pin::new(reader).poll_frame(cx)),
+            Content::Within(window) => std::task::ready!(Pin::new(window).poll_frame(cx)),
             Content::Passing(body, _) => std::task::ready!(Pin::new(body).poll_frame(cx)),
         };
         let frame = frame.map(|frame| frame.map(forwardable));
@@ -81,7 +89,9 @@ where
         match &self.content {
             Content::Empty => true,
             Content::Full(bytes, trailers) => bytes.is_empty() && trailers.is_none(),
+            Content::Pieces(pieces) => pieces.is_empty(),
             Content::Filling(reader) => reader.is_end_stream(),
+            Content::Within(window) => window.is_end_stream(),
             Content::Passing(body, _) => body.is_end_stream(),
         }
     }
@@ -95,7 +105,9 @@ where
                 hint.set_lower(bytes.len() as u64);
                 hint
             }
+            Content::Pieces(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
             Content::Filling(_) => SizeHint::new(),
+            Content::Within(window) => window.size_hint(),
             Content::Passing(body, _) => body.size_hint(),
         }
     }

@@ -39,3 +39,4 @@ pub mod run;
 pub mod server;
 pub mod store;
 pub mod text_log;
+mod window;

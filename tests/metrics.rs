@@ -83,6 +83,7 @@ fn drive_everything(metrics: &Metrics, names: &[String]) {
     EvictionCause::ALL.iter().for_each(|word| metrics.evicted(*word));
     ReloadResult::ALL.iter().for_each(|word| metrics.config_reloaded(*word, UNIX_EPOCH));
     metrics.origin_desynced();
+    metrics.interim_dropped();
     metrics.client_body_bytes(1);
     metrics.saved_bytes(1);
     metrics.handler_panicked();

@@ -11,6 +11,7 @@ mod env;
 mod error;
 mod explain;
 mod file;
+mod key_rules;
 mod keys;
 mod layers;
 mod load;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::resolve::Findings;
-use super::settings::{self, Check, CheckError, Credential, Proof, Rules, SetCookie, Settings};
-use super::{Matcher, Route, size};
+use super::settings::{self, Check, CheckError, Credential, Forward, Keep, Proof, Rules, Settings};
+use super::{Matcher, Route, key_rules, size};
 use crate::rules::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Strategy, Trust, Verify};
 
 /// The name of the last route, which takes what no other does.
@@ -118,11 +118,20 @@ fn policy(rules: &Rules, name: &str, index: usize, at: &str, memory: u64, findin
             weak_etag: rules.trust.contains(&Proof::WeakEtag),
             last_modified: rules.trust.contains(&Proof::LastModified),
         },
+        key: key_rules::resolve(rules, cookies, at, findings).into(),
+        no_vary_search: rules.no_vary_search,
         authorization: credentials(authorization),
         cookies: credentials(cookies),
-        set_cookie: rules.set_cookie == SetCookie::Store,
+        set_cookie: rules.set_cookie == Keep::Store,
+        close_delimited: rules.close_delimited == Keep::Store,
+        heuristic_max: rules.heuristic.then_some(rules.heuristic_max.0.0),
+        select_language: rules.select_language,
+        targeted: rules.targeted.iter().map(|name| name.0.0.clone()).collect(),
+        targeted_forwarded: rules.targeted_fields == Forward::Pass,
         digest_endpoint: rules.digest_endpoint.as_ref().map(|endpoint| endpoint.0.clone()),
         object_max,
+        content_max: rules.content_max.0.0,
+        graphql: rules.graphql,
         collapse: Collapse {
             enabled: rules.collapse,
             overlap: rules.overlap.0,

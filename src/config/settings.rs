@@ -15,9 +15,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::OriginPlace;
+use super::key_rules::{CookieName, Parameters, QueryOrder};
 use super::number::{Count, Share};
 use super::text::Text;
-use super::values::{Authority, Filter, Host, Name, PathGlob, Positive, ServerName, Size, SizeOrAuto};
+use super::values::{Authority, FieldName, Filter, Host, Name, PathGlob, Positive, ServerName, Size, SizeOrAuto};
+use crate::rules::key_rule::PathPattern;
 use crate::rules::policy::{DigestEndpoint, Verify};
 
 /// The configuration of truehit.
@@ -212,9 +214,81 @@ pub(super) struct Rules {
     /// What `Cookie` means for sharing; left out, `key`, and `pass` under `verify = "when-stale"`.
     #[schemars(with = "Credential", example = &"key")]
     pub(super) cookies: Option<Credential>,
+    /// In which order the parameters of a query are in the cache key.
+    ///
+    /// `sorted` is for an origin to which the order of parameters with different names means nothing. A query in which
+    /// it is not certain which names are the same (they have escapes, or there is a `;`) is taken exactly.
+    #[schemars(extend("default" = "exact"))]
+    pub(super) key_query: QueryOrder,
+    /// The parameters of a query that are in the cache key: names, or their beginnings with a `*`.
+    ///
+    /// The others still go to the origin, so no response may depend on them. A parameter stays in the key where an
+    /// origin could take it for an allowed one: its name in another case, with escapes or a dot, or with a `;` near it.
+    #[schemars(extend("default" = ["*"], "examples" = [["id", "page"]]))]
+    pub(super) key_query_allow: Vec<Text<Parameters>>,
+    /// The parameters of a query that are not in the cache key: names, or their beginnings with a `*`.
+    ///
+    /// They still go to the origin, so no response may depend on them. Names are compared as they are sent. `@tracking`
+    /// stands for these: `utm_*`, `gclid`, `gclsrc`, `dclid`, `gbraid`, `wbraid`, `gad_source`, `gad_campaignid`,
+    /// `srsltid`, `_ga`, `_gl`, `fbclid`, `igsh`, `igshid`, `msclkid`, `yclid`, `ysclid`, `_openstat`, `ttclid`,
+    /// `twclid`, `li_fat_id`, `epik`, `rdt_cid`, `ScCid`, `s_kwcid`, `mc_cid`, `mc_eid`, `mkt_tok`, `_hsenc`, `_hsmi`,
+    /// `__hssc`, `__hstc`, `__hsfp`, `hsCtaTracking`, `_kx`, `vero_id`, `oly_anon_id`, `oly_enc_id` and `wickedid`.
+    #[schemars(extend("default" = [], "examples" = [["@tracking", "session_*"]]))]
+    pub(super) key_query_drop: Vec<Text<Parameters>>,
+    /// Request fields that are in the cache key.
+    #[schemars(extend("default" = [], "examples" = [["X-Tenant"]]))]
+    pub(super) key_headers: Vec<Text<FieldName>>,
+    /// Cookies that are in the cache key, where not all are: with `cookies = "rfc"` or `"checked"`.
+    #[schemars(extend("default" = [], "examples" = [["session"]]))]
+    pub(super) key_cookies: Vec<Text<CookieName>>,
+    /// Names for segments of the path, which become parts of the cache key beside the path itself.
+    ///
+    /// They take nothing out of the key: they are labels of what is stored.
+    #[schemars(with = "Text<PathPattern>", example = "/users/{id}/**")]
+    pub(super) key_path: Option<Text<PathPattern>>,
+    /// Whether a response may say by `No-Vary-Search` for which other queries it answers.
+    ///
+    /// As draft-ietf-httpbis-no-vary-search has it: `params=("utm_source")` names parameters that do not count,
+    /// `params, except=("id")` the only ones that do, and `key-order` says that their order does not. A request whose own
+    /// target is not stored is then answered by what is stored for an equivalent one, and checked, where a check is due,
+    /// with its own target. At most 16 targets of a path are looked at.
+    #[schemars(extend("default" = false))]
+    pub(super) no_vary_search: bool,
     /// What becomes of a response with `Set-Cookie`.
     #[schemars(extend("default" = "pass"))]
-    pub(super) set_cookie: SetCookie,
+    pub(super) set_cookie: Keep,
+    /// What becomes of a response whose end is the end of the connection.
+    ///
+    /// HTTP/1.1 cannot tell such a response from one that broke off (RFC 9112, section 8).
+    #[schemars(extend("default" = "pass"))]
+    pub(super) close_delimited: Keep,
+    /// Whether a response with `Last-Modified` and without explicit freshness counts as fresh for a tenth of its age.
+    ///
+    /// Heuristic freshness (RFC 9111, section 4.2.2), for the statuses that RFC 9110 calls heuristically cacheable. It
+    /// means something under `verify = "when-stale"` alone.
+    #[schemars(extend("default" = false))]
+    pub(super) heuristic: bool,
+    /// The longest that `heuristic` takes a response for fresh.
+    #[schemars(extend("default" = "24h"))]
+    pub(super) heuristic_max: Text<Positive>,
+    /// Whether a fresh response in the one language that a request prefers to all others is served, whatever else its
+    /// `Accept-Language` says.
+    ///
+    /// Of what is stored under `Vary: Accept-Language`, that is a response whose `Content-Language` is exactly the
+    /// language of the highest weight. It is true for an origin that chooses by the weights alone (RFC 9110, section
+    /// 12.5.4), and goes beyond RFC 9111, section 4.1. It means something under `verify = "when-stale"` alone.
+    #[schemars(extend("default" = false))]
+    pub(super) select_language: bool,
+    /// Response fields that speak to truehit in place of `Cache-Control` and `Expires`, most important first.
+    ///
+    /// Targeted cache control (RFC 9213): the first field of the list that is present and a valid structured field
+    /// decides. `CDN-Cache-Control` belongs in the list where truehit is the last cache before the origin of a CDN's
+    /// customer.
+    #[schemars(extend("default" = ["Truehit-Cache-Control"], "examples" = [["Truehit-Cache-Control", "CDN-Cache-Control"]]))]
+    pub(super) targeted: Vec<Text<FieldName>>,
+    /// Whether clients get the fields of `targeted`.
+    #[schemars(extend("default" = "pass"))]
+    pub(super) targeted_fields: Forward,
     /// Where the SHA-256 of the current representation can be asked for.
     ///
     /// `{path}` stands for the request's path and `{query}` for its query with its `?`, byte for byte. A template
@@ -224,6 +298,19 @@ pub(super) struct Rules {
     /// The largest body that is stored.
     #[schemars(extend("default" = "8MiB"))]
     pub(super) object_max: Text<Size>,
+    /// The longest content of a request that a cached response may answer.
+    ///
+    /// The content of a QUERY (RFC 10008), and with `graphql` that of a POST, says what is asked. It is read before
+    /// anything is looked up, and held while the request waits. What is longer passes.
+    #[schemars(extend("default" = "64KiB"))]
+    pub(super) content_max: Text<Size>,
+    /// Whether a POST that carries a GraphQL query is answered like a QUERY.
+    ///
+    /// Only for endpoints whose queries have no side effects: a query may then be answered from the store, sent once for
+    /// many clients, and sent again. Mutations and subscriptions pass, and so does what is not surely a query. A 304 is
+    /// not defined for a POST, so checks are full requests whose answers are compared (`check = "body"`).
+    #[schemars(extend("default" = false))]
+    pub(super) graphql: bool,
     /// Whether requests that wait for the same answer share one exchange with the origin.
     #[schemars(extend("default" = true))]
     pub(super) collapse: bool,
@@ -291,11 +378,20 @@ pub(super) enum Credential {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum SetCookie {
+pub(super) enum Keep {
     /// It is not stored.
     Pass,
-    /// It may be stored, `Set-Cookie` included.
+    /// It may be stored.
     Store,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Forward {
+    /// They are passed on.
+    Pass,
+    /// They are removed.
+    Remove,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -163,6 +163,19 @@ impl Written for http::Method {
     }
 }
 
+/// A field's name.
+#[derive(Clone, Debug)]
+pub(super) struct FieldName(pub(super) http::HeaderName);
+
+impl Written for FieldName {
+    const ALLOWED: &'static str = r#"a field name, as "CDN-Cache-Control""#;
+    const PATTERN: &'static str = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+    fn read(text: &str) -> Option<Self> {
+        http::HeaderName::from_bytes(text.as_bytes()).ok().map(Self)
+    }
+}
+
 /// A route's name: it becomes a metric label.
 #[derive(Clone, Debug)]
 pub(super) struct Name(pub(super) String);

@@ -147,6 +147,12 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, A: Send + Sync + 'static> Fli
 }
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static, A: Send + Sync + 'static> Member<K, A> {
+    /// Whether this member opened the batch, so that its own `start` makes the exchange.
+    #[must_use]
+    pub const fn is_starter(&self) -> bool {
+        self.starter
+    }
+
     /// Waits until the exchange has ended. For how long is the caller's affair: a timeout around this is a member that
     /// leaves.
     pub async fn landed(self) -> Landing<A> {

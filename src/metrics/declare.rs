@@ -196,6 +196,8 @@ declarations! {
         "Requests sent to the origin again, on a fresh connection, as the pooled one had been closed.";
     ORIGIN_DESYNCS = Counter "truehit_origin_desyncs_total" [] from_start:
         "Bytes that came unasked, and answers that did not fit their question: each cost the connection.";
+    ORIGIN_INTERIM_DROPPED = Counter "truehit_origin_interim_dropped_total" [] from_start:
+        "Interim responses (1xx) that were not forwarded: over the bound of their request, or after its answer.";
     CLIENT_BODY_BYTES = Counter "truehit_client_body_bytes_total" [] from_start:
         "Bytes of response bodies sent to clients.";
     BYTES_SAVED = Counter "truehit_bytes_saved_total" [] from_start:

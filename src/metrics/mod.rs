@@ -154,6 +154,11 @@ impl Metrics {
         self.totals.origin_desyncs.at([]).add(1);
     }
 
+    /// An interim response of the origin was not forwarded.
+    pub fn interim_dropped(&self) {
+        self.totals.origin_interim_dropped.at([]).add(1);
+    }
+
     /// Bytes of a response body went to a client.
     pub fn client_body_bytes(&self, bytes: u64) {
         self.totals.client_body_bytes.at([]).add(bytes);

@@ -76,7 +76,7 @@ impl RouteMetrics {
             Kind::Excused => count_word(&self.excused, outcome.reason, Excuse::ALL, Excuse::as_str),
             Kind::Pass => count_word(&self.totals.passed, outcome.reason, PassReason::ALL, PassReason::as_str),
             Kind::Refused => count_word(&self.totals.refused, outcome.reason, Refusal::ALL, Refusal::as_str),
-            Kind::Checked | Kind::Changed | Kind::Miss | Kind::VaryMiss | Kind::Failed => {}
+            Kind::Checked | Kind::Changed | Kind::Miss | Kind::VaryMiss | Kind::Partial | Kind::Failed => {}
         }
     }
 

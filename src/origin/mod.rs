@@ -60,6 +60,8 @@ pub enum RequestBody {
     /// No content: such a request can be sent again on a fresh connection.
     #[default]
     Empty,
+    /// The content of a query, whole and at hand: such a request is safe, and can be sent again too.
+    Full(Bytes),
     /// A client's content, streamed.
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
@@ -71,6 +73,8 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Stream(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -78,6 +82,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
             Self::Stream(body) => body.is_end_stream(),
         }
     }
@@ -85,6 +90,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(body) => body.size_hint(),
         }
     }
@@ -94,7 +100,8 @@ impl Body for RequestBody {
 ///
 /// The request's URI is in origin form and its path and query reach the origin byte for byte. `Host` is set by the
 /// caller. Hop-by-hop fields are gone already, except `Connection: upgrade` with `Upgrade` on a request that asks to
-/// change the protocol; a 101 then carries `hyper::upgrade::OnUpgrade` in its extensions.
+/// change the protocol; a 101 then carries `hyper::upgrade::OnUpgrade` in its extensions. Whoever is to hear of interim
+/// responses has been told to `hyper::ext::on_informational`; over HTTP/2 hyper has no way to hear of them.
 pub trait Origin: Send + Sync + 'static {
     /// A response body as it arrives.
     type Body: Body<Data = Bytes, Error = OriginError> + Send + Unpin + 'static;

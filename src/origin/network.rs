@@ -261,14 +261,24 @@ impl Link {
 }
 
 fn is_repeatable(request: &Request<RequestBody>) -> bool {
-    matches!(request.body(), RequestBody::Empty) && matches!(*request.method(), Method::GET | Method::HEAD)
+    match request.body() {
+        RequestBody::Empty => matches!(*request.method(), Method::GET | Method::HEAD),
+        // A query, and so safe: RFC 9110 §9.2.2 lets a proxy repeat it, whatever its method, as it knows that.
+        RequestBody::Full(_) => true,
+        RequestBody::Stream(_) => false,
+    }
 }
 
 fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::Empty);
+    let mut copy = Request::new(match request.body() {
+        RequestBody::Full(content) => RequestBody::Full(content.clone()),
+        RequestBody::Empty | RequestBody::Stream(_) => RequestBody::Empty,
+    });
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
+    // Who is to hear of interim responses.
+    *copy.extensions_mut() = request.extensions().clone();
     copy
 }
 
@@ -297,10 +307,21 @@ fn is_delimited(headers: &HeaderMap) -> Result<bool, OriginError> {
     if headers.contains_key(CONTENT_LENGTH) {
         return Err(OriginError::Protocol("both Transfer-Encoding and Content-Length".to_owned()));
     }
-    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Err(OriginError::Protocol("a Transfer-Encoding other than chunked".to_owned()));
+    let name = coding.as_bytes().trim_ascii().to_ascii_lowercase();
+    let one = codings.next().is_none() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    match &*name {
+        b"chunked" if one => Ok(true),
+        // Content in a coding that was not asked for: without its label, which goes no further, nobody could decode it.
+        b"gzip" | b"x-gzip" | b"deflate" | b"compress" | b"x-compress" => Err(undecodable()),
+        // RFC 9112 §6.3: where chunked is not the final coding of a response, "the message body length is determined by
+        // reading the connection until it is closed". A name that is not registered labels nothing (`identity`).
+        _ if one => Ok(false),
+        _ => Err(undecodable()),
     }
-    Ok(true)
+}
+
+fn undecodable() -> OriginError {
+    OriginError::Protocol("a Transfer-Encoding other than chunked".to_owned())
 }
 
 fn authority(place: &OriginPlace) -> Result<Authority, OriginSetupError> {

@@ -9,6 +9,7 @@ use reqwest::{Client, Url, redirect};
 use tokio::time::Instant;
 
 use super::ProbeError;
+use crate::rules::integrity::{self, WANT_REPR_DIGEST};
 
 /// How many requests a probe makes at most.
 pub const QUESTIONS_MAX: usize = 7;
@@ -18,8 +19,6 @@ pub const BODY_MAX: usize = 16 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 
 /// A tag that no origin has: one that answers 304 to it would answer 304 to anything.
 const MADE_UP_TAG: HeaderValue = HeaderValue::from_static("\"truehit-probe-4b1d\"");
@@ -83,7 +82,7 @@ pub async fn ask(url: &Url, fields: &HeaderMap) -> Result<Answers, ProbeError> {
     let again = asker.get(&[]).await;
     let validators = validators(&again.as_ref().unwrap_or(&get).fields);
     let conditional = if validators.is_empty() { None } else { asker.get(&validators).await };
-    let want = (WANT_REPR_DIGEST, HeaderValue::from_static("sha-256=10"));
+    let want = (WANT_REPR_DIGEST, integrity::EITHER);
     let codings = (ACCEPT_ENCODING, HeaderValue::from_static("gzip, br, zstd"));
     Ok(Answers {
         again,

@@ -8,8 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use super::ask::is_endless;
 use super::{Answer, Answers, Coding, Conditional, Findings, Head, ReprDigest, Tag};
 use crate::rules::clock_tag::is_clock_tag;
-use crate::rules::digest::{Sha256, repr_digest_of};
+use crate::rules::digest::Digest;
 use crate::rules::directives::ResponseDirectives;
+use crate::rules::integrity;
 use crate::rules::outcome::SkipReason;
 use crate::rules::recognise::is_digest_of;
 use crate::rules::validator::{EntityTag, content_length_of, date_of};
@@ -100,10 +101,10 @@ fn head_finding(get: &Answer, head: Option<&Answer>) -> Head {
 
 fn repr_digest(get: Option<&Answer>, head: Option<&Answer>) -> ReprDigest {
     let Some(get) = get else { return ReprDigest::Absent };
-    match repr_digest_of(&get.fields) {
+    match integrity::repr_digest(&get.fields) {
         None => ReprDigest::Absent,
-        Some(said) if !get.whole || said != Sha256::of(&get.body) => ReprDigest::Wrong,
-        Some(said) => match head.and_then(|head| repr_digest_of(&head.fields)) {
+        Some(said) if !get.whole || said != Digest::of(&get.body, said.algorithm()) => ReprDigest::Wrong,
+        Some(said) => match head.and_then(|head| integrity::repr_digest(&head.fields)) {
             Some(on_head) if on_head == said => ReprDigest::OnHead,
             Some(_) => ReprDigest::Wrong,
             None => ReprDigest::OnGet,
@@ -127,7 +128,7 @@ fn not_stored(get: &Answer) -> Vec<&'static str> {
     let reasons = [
         (get.status != StatusCode::OK, SkipReason::Status),
         (directives.no_store, SkipReason::NoStore),
-        (directives.private, SkipReason::Private),
+        (directives.private.is_everything(), SkipReason::Private),
         (Vary::of(&get.fields).names().is_none(), SkipReason::VaryStar),
         (get.fields.contains_key(SET_COOKIE), SkipReason::SetCookie),
         (!get.whole, SkipReason::TooLarge),

@@ -10,11 +10,12 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::Proxy;
-use super::exchange::{Answer, Errand, Found, failed, sha256_of};
-use super::take_in::{Filled, Prefix};
+use super::exchange::{Answer, Errand, Found, contradicts, digest_of, failed, sha256_of};
+use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
 use crate::origin::{Origin, Purpose};
+use crate::rules::integrity::{self, WANT_REPR_DIGEST};
 use crate::rules::judge::{self, Comparison, Exchange, Verdict};
 use crate::rules::learn::Shown;
 use crate::rules::outcome::{FetchReason, Unproven};
@@ -35,7 +36,15 @@ impl<O: Origin> Proxy<O> {
             Err(error) => return failed(errand, error),
         };
         let (answer, body) = response.into_parts();
-        let mut verdict = judge::conditional(&check.candidates, check.selected, &answer, &errand.policy, exchange);
+        if answer.status == StatusCode::NOT_MODIFIED
+            && let Some(claimed) = judge::repr_claim(&answer)
+        {
+            for stored in &check.candidates {
+                digest_of(stored, claimed.algorithm()).await;
+            }
+        }
+        let mut verdict =
+            judge::conditional(&check.candidates, check.selected, &answer, &errand.ask, &errand.policy, exchange);
         let strict = errand.policy.verify != Verify::WhenStale;
         let bare = answer.status == StatusCode::NOT_MODIFIED && !answer.headers.contains_key(header::ETAG);
         if let Verdict::Same(_) = verdict {
@@ -53,7 +62,7 @@ impl<O: Origin> Proxy<O> {
                     return self.compare(errand, &check, Response::from_parts(answer, body), exchange).await;
                 }
                 let response = Response::from_parts(answer, body);
-                (self.take_in(errand, response, exchange, FetchReason::Changed, None), CheckResult::Changed)
+                (self.take_in(errand, response, exchange, FetchReason::Changed, Known::default()), CheckResult::Changed)
             }
             Verdict::Unproven(why) => self.unproven(errand, check, why).await,
         }
@@ -61,7 +70,7 @@ impl<O: Origin> Proxy<O> {
 
     pub(super) async fn check_head(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
         let mut request = self.check_request(&errand, Method::HEAD);
-        request.headers_mut().insert("want-repr-digest", http::HeaderValue::from_static("sha-256=10"));
+        request.headers_mut().insert(WANT_REPR_DIGEST, integrity::EITHER);
         let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, request).await {
             Ok(answered) => answered,
             Err(error) => return failed(errand, error),
@@ -70,8 +79,11 @@ impl<O: Origin> Proxy<O> {
         let Some(stored) = check.candidates.first() else {
             return self.unproven(errand, check, Unproven::Filling).await;
         };
-        let sha256 = if judge::head_needs_digest(&answer) { Some(sha256_of(stored).await) } else { None };
-        match judge::head(stored, sha256, &answer, exchange) {
+        let own_digest = match judge::repr_claim(&answer) {
+            Some(claimed) => Some(digest_of(stored, claimed.algorithm()).await),
+            None => None,
+        };
+        match judge::head(stored, own_digest, &answer, &errand.ask, &errand.policy, exchange) {
             Verdict::Same(confirmation) => {
                 self.learn(&errand, Shown::HeadComparable);
                 (self.keep(&errand, confirmation), CheckResult::Same)
@@ -109,7 +121,7 @@ impl<O: Origin> Proxy<O> {
             return self.unproven(errand, check, Unproven::Filling).await;
         };
         let sha256 = sha256_of(stored).await;
-        match judge::digest_endpoint(stored, sha256, &answer, &content, exchange) {
+        match judge::digest_endpoint(stored, sha256, &answer, &content, &errand.ask, &errand.policy, exchange) {
             Verdict::Same(confirmation) => {
                 self.learn(&errand, Shown::Digest);
                 (self.keep(&errand, confirmation), CheckResult::Same)
@@ -137,7 +149,6 @@ impl<O: Origin> Proxy<O> {
     /// What a check's answer did not prove, bytes will: that is a second check, by `body`, and counts as one.
     async fn unproven(self: &Arc<Self>, errand: Errand, check: Check, why: Unproven) -> (Found<O::Body>, CheckResult) {
         self.watch.metrics.unproven(why);
-        let audit = why == Unproven::Audit;
         let began = self.clock.moment();
         let request = self.request(&errand, Method::GET);
         let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, request).await {
@@ -146,15 +157,18 @@ impl<O: Origin> Proxy<O> {
         };
         let policy = Arc::clone(&errand.policy);
         let (found, result) = self.compare(errand, &check, response, exchange).await;
-        if audit {
-            let upheld = result == CheckResult::Same;
-            self.learned(&policy, |learned| {
-                let shown = if upheld { Shown::NotModifiedUpheld } else { Shown::FalseNotModified };
-                learned.learn(shown, exchange.answered.at, self.config.cache.relearn_after);
-            });
-            if !upheld {
-                tracing::warn!(route = %policy.name, "a 304 vouched for content that a full GET contradicts");
-            }
+        let upheld = result == CheckResult::Same;
+        let shown = match why {
+            Unproven::Audit | Unproven::Contradicted if !upheld => Some(Shown::FalseNotModified),
+            Unproven::Audit => Some(Shown::NotModifiedUpheld),
+            _ => None,
+        };
+        if let Some(shown) = shown {
+            let (at, relearn_after) = (exchange.answered.at, self.config.cache.relearn_after);
+            self.learned(&policy, |learned| learned.learn(shown, at, relearn_after));
+        }
+        if shown == Some(Shown::FalseNotModified) {
+            tracing::warn!(route = %policy.name, "a 304 vouched for content that a full GET contradicts");
         }
         let took = self.clock.moment().since(began);
         self.watch.route(&policy, |route| route.check(Strategy::Body, result, took));
@@ -176,8 +190,12 @@ impl<O: Origin> Proxy<O> {
         let admitted = self.admits(&errand, &answer, &body, exchange);
         let Some((head, mut comparison)) = admitted.ok().zip(check.candidates.iter().find_map(begin)) else {
             let response = Response::from_parts(answer, body);
-            return (self.take_in(errand, response, exchange, FetchReason::Changed, None), CheckResult::Changed);
+            return (
+                self.take_in(errand, response, exchange, FetchReason::Changed, Known::default()),
+                CheckResult::Changed,
+            );
         };
+        let mut trailers = None;
         let differing = loop {
             match body.frame().await {
                 None => break None,
@@ -189,19 +207,22 @@ impl<O: Origin> Proxy<O> {
                             break Some(chunk);
                         }
                     }
-                    // Trailers: nothing of the content follows.
-                    Err(_trailers) => {}
+                    // Nothing of the content follows.
+                    Err(frame) => trailers = frame.into_trailers().ok(),
                 },
             }
         };
         if differing.is_none()
             && let Some(confirmation) = comparison.finish(head, &errand.ask.fields, exchange)
+            // Its head would replace the stored one, and with it what that claims of the bytes.
+            && !contradicts(&answer.headers, trailers.as_ref(), confirmation.response()).await
         {
             return (self.keep(&errand, confirmation), CheckResult::Same);
         }
-        let prefix = Prefix { equal: comparison.agreed(), differing };
+        let before = [comparison.agreed()].into_iter().chain(differing).collect();
+        let known = Known { before, after: None, trailers };
         let response = Response::from_parts(answer, body);
-        (self.take_in(errand, response, exchange, FetchReason::Changed, Some(prefix)), CheckResult::Changed)
+        (self.take_in(errand, response, exchange, FetchReason::Changed, known), CheckResult::Changed)
     }
 
     /// Asks whether a representation that is still on its way in is current, so that more readers may follow it.
@@ -229,7 +250,7 @@ impl<O: Origin> Proxy<O> {
                 }
             }
             Ok((response, exchange)) => {
-                (self.take_in(errand, response, exchange, FetchReason::Changed, None), CheckResult::Changed)
+                (self.take_in(errand, response, exchange, FetchReason::Changed, Known::default()), CheckResult::Changed)
             }
         };
         let took = self.clock.moment().since(began);

@@ -46,6 +46,8 @@ impl<O: Origin> Proxy<O> {
         let target = fill_template(template, &errand.ask);
         *request.uri_mut() =
             target.parse().map_err(|_| OriginError::Protocol(format!("the digest target {target:?} is not valid")))?;
+        // What is announced there is announced of the digest, not of what the client asked for.
+        request.extensions_mut().clear();
         let (response, exchange) = self.ask_origin(errand, Purpose::Check, request).await?;
         let (answer, body) = response.into_parts();
         Ok((answer, content(body).await, exchange))

@@ -3,26 +3,30 @@
 //! It runs in a task of its own when it is shared, so that it survives the client that started it, and it ends at the
 //! response head: a body that is let in streams on by itself.
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Proxy;
-use super::take_in::Filled;
+use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
 use crate::origin::{Origin, OriginError, Purpose, RequestBody};
 use crate::rules::ask::Ask;
+use crate::rules::completion::Completion;
 use crate::rules::decide::shared_by_check;
-use crate::rules::digest::Sha256;
+use crate::rules::digest::{Algorithm, Digest, Sha256};
+use crate::rules::integrity;
 use crate::rules::judge::Exchange;
 use crate::rules::learn::Shown;
-use crate::rules::lookup::Lookup;
 use crate::rules::moment::Moment;
 use crate::rules::outcome::{FetchReason, SkipReason};
+use crate::rules::partial::PartialResponse;
 use crate::rules::policy::{Policy, Strategy};
 use crate::rules::promise::Confirmation;
 use crate::rules::question::{self, Check, Question};
+use crate::rules::range::{self, Extent};
 use crate::rules::stored::{Standing, StoredResponse};
+use crate::server::InterimSink;
 
 /// Content above this many bytes is hashed off the runtime's threads.
 pub(super) const HASH_INLINE_MAX: usize = 16 * 1024;
@@ -40,6 +44,8 @@ pub struct Answer<B> {
 pub(super) enum Found<B> {
     /// A stored response is current.
     Confirmed(Confirmation),
+    /// A stored part is current.
+    ConfirmedPart(Confirmation<PartialResponse>),
     /// A representation is on its way in.
     Filled(Arc<Filled>),
     /// A response that is for one request alone.
@@ -73,11 +79,11 @@ impl<B> Alone<B> {
     pub(super) fn take(&self) -> Option<Response<B>> {
         self.response.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
 
-    /// The statuses that RFC 5861 §4 counts as errors.
-    pub(super) fn is_error(&self) -> bool {
-        matches!(self.status.as_u16(), 500 | 502 | 503 | 504)
-    }
+/// The statuses that RFC 5861 §4 counts as errors.
+pub(super) fn is_error(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 /// What an exchange is about: one request's fields and rules, and when it began.
@@ -85,11 +91,16 @@ impl<B> Alone<B> {
 pub(super) struct Errand {
     pub(super) ask: Arc<Ask>,
     pub(super) policy: Arc<Policy>,
+    pub(super) extent: Extent,
     pub(super) standing: Standing,
     /// What is stored for the request, if anything.
     pub(super) stored: Option<Arc<StoredResponse>>,
+    /// The part that is stored for the request, where the whole is not.
+    pub(super) part: Option<Arc<PartialResponse>>,
     /// The fields that `Vary` is known to name, for remembering under the right key.
     pub(super) vary: Vec<crate::rules::vary::Vary>,
+    /// Where interim responses go: to the client whose fields go out.
+    pub(super) interim: InterimSink,
 }
 
 impl<O: Origin> Proxy<O> {
@@ -98,27 +109,48 @@ impl<O: Origin> Proxy<O> {
         self: &Arc<Self>,
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
+        extent: Extent,
         began: Moment,
+        interim: InterimSink,
     ) -> Answer<O::Body> {
         let store = &self.shared.store;
-        let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
+        let resource = store.lookup(&ask.key);
+        let part = resource.as_ref().and_then(|resource| resource.part(&ask.fields)).cloned();
+        let lookup = self.look_up(ask);
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
-            standing: Standing { confirmed: began, epoch: store.epoch(&ask.key) },
+            // What has been stored since the request looked is asked about as a whole.
+            extent: if lookup.found().is_some() { Extent::Whole } else { extent },
+            standing: Standing { confirmed: began, epoch: store.epoch() },
             stored: lookup.found().cloned(),
+            part: part.filter(|_| lookup.found().is_none()),
             vary: lookup.vary(),
+            interim,
         };
+        let missing = |why| if errand.part.is_some() { FetchReason::Partial } else { why };
         let (question, distrusted) = self.learned(policy, |learned| {
             learned.forget_if_old(began, self.config.cache.relearn_after);
             (question::choose(ask, &lookup, policy, learned), learned.distrusted)
         });
-        let filling = || self.shared.fillings.get(&ask.key).filter(|filled| !distrusted && filled.selected_by(ask));
+        if errand.extent == Extent::Range {
+            let why = missing(lookup.why_missing());
+            return self.exchange_range(errand, why).await;
+        }
+        let tagged = ask.is_conditional() && !distrusted;
+        let completion = || Completion::of(errand.part.as_ref().filter(|_| tagged)?, policy);
+        let filling = || self.shared.fillings.get(&ask.key).filter(|filled| tagged && filled.selected_by(ask));
         match question {
-            Question::Check(check) => self.check(errand, check).await,
+            Question::Check(check) => self.check(errand, check.for_twin(ask, policy)).await,
             Question::Whole(why) => match filling() {
                 Some(filled) => self.check_filling(errand, filled, why).await,
-                None => Answer { found: self.fetch(errand, why).await, check: None },
+                None => match completion() {
+                    Some(completion) => Answer { found: self.complete(errand, completion).await, check: None },
+                    None => {
+                        let why = missing(why);
+                        Answer { found: self.fetch(errand, why).await, check: None }
+                    }
+                },
             },
         }
     }
@@ -144,14 +176,14 @@ impl<O: Origin> Proxy<O> {
         let request = self.request(&errand, Method::GET);
         match self.ask_origin(&errand, Purpose::Fetch, request).await {
             Err(error) => failed(errand, error).0,
-            Ok((response, exchange)) => self.take_in(errand, response, exchange, why, None),
+            Ok((response, exchange)) => self.take_in(errand, response, exchange, why, Known::default()),
         }
     }
 
     /// Keeps what was confirmed.
     pub(super) fn keep(&self, errand: &Errand, confirmation: Confirmation) -> Found<O::Body> {
         let by_tag = shared_by_check(&errand.policy);
-        self.shared.store.insert(&errand.ask.key, Arc::clone(confirmation.response()), by_tag);
+        self.put(&errand.ask, errand.ask.held_at(), Arc::clone(confirmation.response()), by_tag);
         Found::Confirmed(confirmation)
     }
 
@@ -170,12 +202,21 @@ impl<O: Origin> Proxy<O> {
         Ok((response?, Exchange { standing: errand.standing, asked: asked.wall, answered }))
     }
 
-    /// A request with the asker's own fields, as its GET would have had them.
+    /// A request with the asker's own fields, as its GET would have had them. What a GET is for a target, a query's own
+    /// method is for its content, which goes out again.
     pub(super) fn request(&self, errand: &Errand, method: Method) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::Empty);
+        let (method, body) = match &errand.ask.query {
+            Some(query) if method == Method::GET => (query.method().clone(), RequestBody::Full(query.bytes().clone())),
+            _ => (method, RequestBody::Empty),
+        };
+        let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = http::Uri::from(errand.ask.target.clone());
         request.headers_mut().clone_from(&errand.ask.fields);
+        if errand.extent == Extent::Whole {
+            range::remove(request.headers_mut());
+        }
+        self.forward_interim(&errand.interim, &mut request);
         request
     }
 
@@ -188,23 +229,44 @@ impl<O: Origin> Proxy<O> {
         request
     }
 
+    /// What GETs have shown is believed of GETs: an origin may know conditions on those and on no query, or the other
+    /// way about. (For a query nothing hangs on it: where its condition is ignored, its answer is compared as it is.)
     pub(super) fn learn(&self, errand: &Errand, shown: Shown) {
+        if errand.ask.query.is_some() {
+            return;
+        }
         let relearn_after = self.config.cache.relearn_after;
         self.learned(&errand.policy, |learned| learned.learn(shown, errand.standing.confirmed, relearn_after));
     }
 }
 
-/// The content's SHA-256, computed off the runtime's threads when there is much of it.
-pub(super) async fn sha256_of(stored: &Arc<StoredResponse>) -> Sha256 {
-    if stored.sha256_known() || stored.len() <= HASH_INLINE_MAX {
-        return stored.sha256();
+/// The content's digest, computed off the runtime's threads when there is much of it.
+pub(super) async fn digest_of(stored: &Arc<StoredResponse>, algorithm: Algorithm) -> Digest {
+    if stored.is_digested(algorithm) || stored.len() <= HASH_INLINE_MAX {
+        return stored.digest(algorithm);
     }
     let owned = Arc::clone(stored);
-    match tokio::task::spawn_blocking(move || owned.sha256()).await {
-        Ok(sha256) => sha256,
+    match tokio::task::spawn_blocking(move || owned.digest(algorithm)).await {
+        Ok(digest) => digest,
         // The pool is shutting down: the thread at hand will do.
-        Err(_) => stored.sha256(),
+        Err(_) => stored.digest(algorithm),
     }
+}
+
+/// The content's SHA-256, computed likewise.
+pub(super) async fn sha256_of(stored: &Arc<StoredResponse>) -> Sha256 {
+    digest_of(stored, Algorithm::Sha256).await;
+    stored.sha256()
+}
+
+/// Whether an answer whose content equals that of `stored` claims another digest for it, in head or trailers.
+pub(super) async fn contradicts(head: &HeaderMap, trailers: Option<&HeaderMap>, stored: &Arc<StoredResponse>) -> bool {
+    for claim in integrity::claims(head, trailers) {
+        if digest_of(stored, claim.algorithm()).await != claim {
+            return true;
+        }
+    }
+    false
 }
 
 pub(super) fn failed<B>(errand: Errand, error: OriginError) -> (Found<B>, CheckResult) {

@@ -2,16 +2,23 @@
 //!
 //! A request becomes an [`Ask`] (or passes), the ask a lookup, the lookup a [`Decision`]. What needs the origin goes
 //! through the [flights](crate::flight), where requests for the same thing share one exchange that began after they all
-//! arrived; what comes back is a reply. `exchange` asks the origin, `take_in` lets a new representation in, `pass`
+//! arrived; what comes back is a reply. `read_ahead` reads content that says
+//! what is asked, `exchange` asks the origin, `take_in` lets a new representation in, `pass`
 //! forwards, `reply` renders.
 
 mod checks;
 mod digest;
+mod draft;
 mod exchange;
+mod interim;
+mod partial;
 mod pass;
+mod posted;
+mod read_ahead;
 mod reply;
 mod take_in;
 mod target;
+mod twin;
 mod visit;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,23 +32,27 @@ use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fill::FillMemory;
-use crate::flight::{Began, Flights, Landing};
+use crate::flight::{Began, Flights, Landing, Member, TooManyWaiters};
 use crate::metrics::{EvictionCause, Metrics};
 use crate::origin::{BoxError, Origin};
 use crate::routes::Routes;
 use crate::rules::ask::{self, Ask};
-use crate::rules::decide::{Decision, decide, excused, excused_on_error};
+use crate::rules::decide::{Decision, decide, excused, excused_on_error, excused_part};
+use crate::rules::groups::Groups;
 use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Learned;
 use crate::rules::lookup::Lookup;
-use crate::rules::outcome::Refusal;
+use crate::rules::outcome::{Excuse, Refusal};
 use crate::rules::policy::Policy;
 use crate::rules::promise::Served;
+use crate::rules::range::Extent;
 use crate::rules::stored::StoredResponse;
-use crate::server::{Drain, Peer};
+use crate::server::{Drain, InterimSink, Peer};
 use crate::store::Store;
 
 use self::exchange::Found;
+use self::pass::Passed;
+use self::read_ahead::{NoQuery, ReadAhead};
 use self::reply::Reply;
 use self::take_in::Fillings;
 use self::target::Target;
@@ -171,29 +182,43 @@ impl<O: Origin> Proxy<O> {
         }
         let policy = Arc::clone(policy);
         let (head, content) = request.into_parts();
-        let asked = ask::read(&head, !content.is_end_stream(), target.scheme, &target.authority, &policy, arrived);
-        let why = match asked {
-            Err(why) => why,
+        let mut content = ReadAhead::nothing_of(content);
+        let asked = match self.carried(&head, &mut content, &policy).await {
+            Ok(carried) => ask::read(&head, carried, target.scheme, &target.authority, &policy, arrived),
+            Err(NoQuery::Pass(why)) => Err(why),
+            Err(NoQuery::Broken(error)) => return self.render_failed(visit, &error, Ride::default()),
+        };
+        let (why, ask) = match asked {
+            Err(why) => (why, None),
             Ok(mut ask) => {
                 self.prepare(&mut ask.fields, &head, &target, &peer);
+                ask.twin = self.twin(&ask);
                 let ask = Arc::new(ask);
-                match self.answer(&ask, &policy).await {
-                    Reply::Pass(why) => why,
+                match self.answer(&ask, &policy, &peer.interim).await {
+                    Reply::Pass(why) => (why, Some(ask)),
                     reply => return self.render(&ask, visit, reply).await,
                 }
             }
         };
-        self.pass(head, content, &target, &peer, visit, why).await
+        let passed = Passed { head, content, target, peer, why, ask };
+        self.pass(passed, visit).await
     }
 
     /// Finds the reply to an ask: from the store where a policy excuses it, or by an exchange.
-    async fn answer(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>) -> Reply<O::Body> {
+    async fn answer(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>, interim: &InterimSink) -> Reply<O::Body> {
         let store = &self.shared.store;
         let mut flights = 0;
         loop {
-            let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
-            let absent = match decide(ask, &lookup, policy, store.epoch(&ask.key), self.clock.now()) {
+            if let Some(reply) = self.excused_part(ask, policy) {
+                return reply;
+            }
+            let lookup = self.look_up(ask);
+            let found = lookup.found().map(|stored| self.invalidated(ask, ask.held_at(), &stored.head().groups));
+            let absent = match decide(ask, &lookup, policy, found.unwrap_or_default(), self.clock.now()) {
                 Decision::Serve(excused) => {
+                    if excused.excuse() == Excuse::StaleWhileRevalidate {
+                        self.revalidate(ask, policy, &lookup);
+                    }
                     let served = Served::Excused(excused);
                     return Reply::Stored { served, status: None, ride: Ride::default() };
                 }
@@ -202,20 +227,23 @@ impl<O: Origin> Proxy<O> {
                 Decision::Fetch(_) => true,
                 Decision::Check => false,
             };
-            let key = ask.exchange_key(&lookup.vary());
+            // What is not stored is asked for as the request asks; what is stored is asked about as a whole.
+            let ranged = ask.range.is_some() && lookup.found().is_none();
+            let extent = if ranged { Extent::Range } else { Extent::Whole };
+            let key = ask.exchange_key(&lookup.vary(), extent);
             let forget = self.config.cache.uncacheable_for;
             let alone = flights >= FLIGHTS_MAX
                 || !policy.collapse.enabled
                 || (absent && store.is_uncacheable(&key, self.clock.moment(), forget));
             if alone {
-                let answer = self.exchange(ask, policy, self.clock.moment()).await;
+                let answer = self.exchange(ask, policy, extent, self.clock.moment(), interim.clone()).await;
                 // An exchange of one's own began after the request arrived and went out with its fields.
                 return self.usable(ask, policy, &answer, true).unwrap_or(Reply::Refused(Refusal::WaitedOut));
             }
             flights += 1;
             // A second try is seated with what begins after the request arrived: that it can use.
             let lease = if flights > 1 || ask.demands_validation() { Duration::ZERO } else { policy.verify.lease() };
-            match self.ride(key, ask, policy, lease).await {
+            match self.ride((key, extent), ask, policy, lease, interim.clone()).await {
                 Err(refusal) => return Reply::Refused(refusal),
                 Ok(None) => {}
                 Ok(Some((answer, starter))) => match self.usable(ask, policy, &answer, starter) {
@@ -227,18 +255,45 @@ impl<O: Origin> Proxy<O> {
         }
     }
 
-    /// Takes part in a shared exchange; `None` when it was lost and another is worth a try.
-    async fn ride(
+    /// Validates what is served stale meanwhile (RFC 5861 §3), unless an exchange for it runs already. Nobody waits for
+    /// the answer; where too many requests wait, it is left to a later one.
+    fn revalidate(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>, lookup: &Lookup) {
+        let joined = self.join(
+            (ask.exchange_key(&lookup.vary(), Extent::Whole), Extent::Whole),
+            ask,
+            policy,
+            Duration::MAX,
+            InterimSink::default(),
+        );
+        if let Some(member) = joined.ok().filter(Member::is_starter) {
+            tokio::spawn(member.landed());
+        }
+    }
+
+    /// Finds a place in an exchange that began at most `lease` before the request arrived.
+    fn join(
         self: &Arc<Self>,
-        key: ExchangeKey,
+        (key, extent): (ExchangeKey, Extent),
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         lease: Duration,
-    ) -> Result<Option<(Arc<Answer<O::Body>>, bool)>, Refusal> {
+        interim: InterimSink,
+    ) -> Result<Member<ExchangeKey, Answer<O::Body>>, TooManyWaiters> {
         let (proxy, asker, rules) = (Arc::clone(self), Arc::clone(ask), Arc::clone(policy));
-        let start = |began: Began| async move { proxy.exchange(&asker, &rules, began.at).await };
-        let member =
-            self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start).map_err(|_| Refusal::Waiters)?;
+        let start = move |began: Began| async move { proxy.exchange(&asker, &rules, extent, began.at, interim).await };
+        self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start)
+    }
+
+    /// Takes part in a shared exchange; `None` when it was lost and another is worth a try.
+    async fn ride(
+        self: &Arc<Self>,
+        (key, extent): (ExchangeKey, Extent),
+        ask: &Arc<Ask>,
+        policy: &Arc<Policy>,
+        lease: Duration,
+        interim: InterimSink,
+    ) -> Result<Option<(Arc<Answer<O::Body>>, bool)>, Refusal> {
+        let member = self.join((key, extent), ask, policy, lease, interim).map_err(|_| Refusal::Waiters)?;
         match tokio::time::timeout(self.config.limits.wait_max, member.landed()).await {
             Err(_) => Err(Refusal::WaitedOut),
             Ok(Landing::Lost) => Ok(None),
@@ -254,9 +309,11 @@ impl<O: Origin> Proxy<O> {
         answer: &Answer<O::Body>,
         starter: bool,
     ) -> Option<Reply<O::Body>> {
-        let (epoch, now) = (self.shared.store.epoch(&ask.key), self.clock.now());
+        let now = self.clock.now();
+        let invalidated = |groups: &Groups| self.invalidated(ask, ask.held_at(), groups);
         let stale = |stored: &Option<Arc<StoredResponse>>| {
-            excused_on_error(ask, stored.as_ref()?, policy, epoch, now).map(Served::Excused)
+            let stored = stored.as_ref()?;
+            excused_on_error(ask, stored, policy, invalidated(&stored.head().groups), now).map(Served::Excused)
         };
         let ride = Ride { check: answer.check, collapsed: !starter };
         match &answer.found {
@@ -267,17 +324,39 @@ impl<O: Origin> Proxy<O> {
                     return None;
                 }
                 let checked = confirmation.vouch(ask.arrived).map(Served::Checked);
-                let excused = || excused(ask, confirmation.response(), policy, epoch, now).map(Served::Excused);
+                let excused = || {
+                    let stored = confirmation.response();
+                    excused(ask, stored, policy, invalidated(&stored.head().groups), now).map(Served::Excused)
+                };
                 let served = checked.or_else(excused)?;
                 Some(Reply::Stored { served, status: Some(confirmation.status()), ride })
             }
+            Found::ConfirmedPart(confirmation) => {
+                if !starter && !confirmation.response().selected_by(&ask.fields) {
+                    return None;
+                }
+                let checked = confirmation.vouch(ask.arrived).map(Served::Checked);
+                let excused = || {
+                    excused_part(
+                        ask,
+                        confirmation.response(),
+                        policy,
+                        invalidated(&confirmation.response().head().groups),
+                        now,
+                    )
+                    .map(Served::Excused)
+                };
+                Reply::part(ask, checked.or_else(excused)?, Some(confirmation.status()), ride)
+            }
             Found::Filled(filled) => {
-                let reader = filled.reader(ask, policy, epoch, now)?;
+                // It is on its way in under the own key, whatever was looked up.
+                let invalidated = self.invalidated(ask, &ask.key, filled.groups());
+                let reader = filled.reader(ask, policy, invalidated, now)?;
                 Some(Reply::Filling { filled: filled.clone(), reader, ride })
             }
             Found::Alone(alone) => {
                 // RFC 5861 §4: an error status counts as an error.
-                let served = alone.is_error().then(|| stale(&alone.stored)).flatten();
+                let served = exchange::is_error(alone.status).then(|| stale(&alone.stored)).flatten();
                 if let Some(served) = served {
                     return Some(Reply::Stored { served, status: Some(alone.status), ride });
                 }

@@ -1,84 +1,153 @@
 //! Passing: a request that is none of a cache's business goes through unchanged, but for what RFC 9110 asks of an
 //! intermediary, and so does its response.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode, request};
+use http::{HeaderMap, Method, Request, Response, StatusCode, request, response};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 
+use super::read_ahead::ReadAhead;
 use super::target::{Target, origin_form};
 use super::visit::{Ride, Visit};
 use super::{Proxy, reply};
 use crate::body::{Body, Content};
+use crate::metrics::EvictionCause;
 use crate::origin::{BoxError, Origin, Purpose, RequestBody};
-use crate::rules::fields;
+use crate::rules::ask::Ask;
+use crate::rules::decide::shared_by_check;
+use crate::rules::groups::Groups;
+use crate::rules::judge::{self, HeadUpdate};
 use crate::rules::key::CacheKey;
+use crate::rules::lookup::Lookup;
+use crate::rules::moment::Now;
 use crate::rules::outcome::{Kind, Outcome, PassReason};
+use crate::rules::policy::Policy;
+use crate::rules::{fields, location};
 use crate::server::Peer;
+use crate::store::Invalidation;
+
+/// A request that passes.
+pub(super) struct Passed<C> {
+    pub(super) head: request::Parts,
+    pub(super) content: ReadAhead<C>,
+    pub(super) target: Target,
+    pub(super) peer: Peer,
+    pub(super) why: PassReason,
+    /// The request as a cache reads it, where it was one that might have been answered from the store.
+    pub(super) ask: Option<Arc<Ask>>,
+}
 
 impl<O: Origin> Proxy<O> {
     /// Forwards a request and its response.
-    pub(super) async fn pass<C>(
-        &self,
-        mut head: request::Parts,
-        content: C,
-        target: &Target,
-        peer: &Peer,
-        visit: Visit,
-        why: PassReason,
-    ) -> Response<Body<O::Body>>
+    pub(super) async fn pass<C>(self: &Arc<Self>, passed: Passed<C>, visit: Visit) -> Response<Body<O::Body>>
     where
         C: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         C::Error: Into<BoxError>,
     {
+        let Passed { mut head, content, target, peer, why, ask } = passed;
         let upgrade = (why == PassReason::Upgrade || fields::is_upgrade(&head.headers))
             .then(|| head.extensions.remove::<hyper::upgrade::OnUpgrade>())
             .flatten();
         let protocol = head.headers.get(header::UPGRADE).cloned();
+        let posted = self.posted(&head, &content, &target, &peer);
         fields::remove_hop_by_hop(&mut head.headers);
         let mut outgoing = std::mem::take(&mut head.headers);
-        self.prepare(&mut outgoing, &head, target, peer);
+        self.prepare(&mut outgoing, &head, &target, &peer);
         if let (Some(_), Some(protocol)) = (&upgrade, protocol) {
             outgoing.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             outgoing.insert(header::UPGRADE, protocol);
         }
+        let is_query = content.is_query();
         let body = if content.is_end_stream() { RequestBody::Empty } else { RequestBody::Stream(stream(content)) };
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = origin_form(&head.uri);
         *request.headers_mut() = outgoing;
+        self.forward_interim(&peer.interim, &mut request);
 
-        let sent = self.watch.clock.moment();
+        let sent = self.watch.clock.now();
         let response = self.origin.send(Purpose::Pass, request).await;
-        let took = self.watch.clock.moment().since(sent);
+        let answered = self.watch.clock.now();
+        let took = answered.at.since(sent.at);
         self.watch.metrics.origin(Purpose::Pass, response.as_ref().map(Response::status), took);
-        let mut response = match response {
+        let response = match response {
             Ok(response) => response,
             Err(error) => return self.render_failed(visit, &error, Ride::default()),
         };
-        self.invalidate(&head, target, response.status());
+        let invalidated = match is_query || is_safe(&head.method) {
+            true => None,
+            false => self.invalidate(&head, &target, response.status(), response.headers()),
+        };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.tunnel(visit, upgrade, response);
         }
-        fields::remove_hop_by_hop(response.headers_mut());
-        let outcome = Outcome { fwd_status: Some(response.status()), ..Outcome::new(Kind::Pass, why.as_str()) };
         let (mut parts, body) = response.into_parts();
+        if let Some(ask) = ask.filter(|ask| ask.head_only) {
+            self.freshen_by_head(&ask, visit.policy(), &parts, sent.wall, answered);
+        }
+        fields::remove_hop_by_hop(&mut parts.headers);
+        let (content, stored) = match self.record(posted.zip(invalidated), &target, &parts, body) {
+            Ok(reader) => (Content::Filling(reader), true),
+            Err(body) => (Content::Passing(body, Purpose::Pass), false),
+        };
+        let outcome = Outcome { fwd_status: Some(parts.status), stored, ..Outcome::new(Kind::Pass, why.as_str()) };
         let settled = visit.settle(outcome, parts.status, Ride::default());
-        reply::sign(&mut parts, settled.outcome(), &self.via);
-        Response::from_parts(parts, Body::new(Content::Passing(body, Purpose::Pass), settled))
+        reply::sign(&mut parts, &settled, &self.via);
+        Response::from_parts(parts, Body::new(content, settled))
     }
 
-    /// RFC 9111 §4.4: an unsafe request that succeeded invalidates what is stored for its target URI, and what is
-    /// being fetched for it. This happens before its response goes out.
-    fn invalidate(&self, head: &request::Parts, target: &Target, status: StatusCode) {
-        let safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
-        if safe || !(status.is_success() || status.is_redirection()) {
-            return;
+    /// Invalidates what an unsafe request does, stored or being fetched, before its response goes out; `None` where its
+    /// target is not among it.
+    ///
+    /// RFC 9111 §4.4: where it succeeded, the target URI, and what `Location` and `Content-Location` name on the same
+    /// origin. RFC 9875 §3: whatever belongs to a group that `Cache-Group-Invalidation` names, with any status: the
+    /// origin says what it has changed, also where it failed half-way.
+    fn invalidate(
+        &self,
+        head: &request::Parts,
+        target: &Target,
+        status: StatusCode,
+        fields: &HeaderMap,
+    ) -> Option<Invalidation> {
+        let own = head.uri.path_and_query()?;
+        let origin = CacheKey::new(target.scheme, &target.authority, own.as_str(), &[]).origin_hash();
+        let mut marks: Vec<u64> = Groups::invalidated_by(fields).hashes(origin).collect();
+        let succeeded = status.is_success() || status.is_redirection();
+        if succeeded {
+            self.mark_target(target, own, &mut marks);
+            for value in [header::LOCATION, header::CONTENT_LOCATION].iter().filter_map(|name| fields.get(name)) {
+                let named = location::target_on_same_origin(target.scheme, &target.authority, own.as_str(), value);
+                if let Some(named) = named {
+                    self.mark_target(target, &named, &mut marks);
+                }
+            }
         }
-        if let Some(path_and_query) = head.uri.path_and_query() {
-            let key = CacheKey::new(target.scheme, &target.authority, path_and_query.as_str(), &[]);
-            self.shared.store.invalidate(&key);
+        if marks.is_empty() {
+            return None;
+        }
+        let invalidation = self.shared.store.invalidate(&marks, Groups::of(fields).hashes(origin));
+        succeeded.then_some(invalidation)
+    }
+
+    /// RFC 9111 §4.3.5: the 200 to a HEAD freshens a stored GET response that it describes, and one that it contradicts
+    /// is stale.
+    fn freshen_by_head(&self, ask: &Ask, policy: &Policy, answer: &response::Parts, asked: SystemTime, now: Now) {
+        let store = &self.shared.store;
+        let lookup = Lookup::select(store.lookup(&ask.key), &ask.fields);
+        for stored in lookup.variants().filter(|variant| variant.selected_by(&ask.fields)) {
+            match judge::head_update(stored, answer, ask, policy, asked, now) {
+                HeadUpdate::Freshened(fresh) => self.put(ask, &ask.key, fresh, shared_by_check(policy)),
+                HeadUpdate::Differs => {
+                    store.remove(&ask.key, stored);
+                    self.watch.metrics.evicted(EvictionCause::Invalidated);
+                }
+                HeadUpdate::Silent => {}
+            }
         }
     }
 
@@ -117,6 +186,11 @@ impl<O: Origin> Proxy<O> {
         let settled = visit.settle(outcome, parts.status, Ride::default());
         Response::from_parts(parts, Body::new(Content::Empty, settled))
     }
+}
+
+/// RFC 9110 §9.2.1, and RFC 10008 §2: QUERY is safe too. A method that is not known is not.
+fn is_safe(method: &Method) -> bool {
+    matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY")
 }
 
 /// A client's content on its way to the origin.

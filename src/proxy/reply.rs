@@ -7,17 +7,21 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, response};
 
 use super::Proxy;
-use super::exchange::sha256_of;
+use super::draft::Draft;
+use super::exchange::{digest_of, sha256_of};
 use super::take_in::Filled;
-use super::visit::{Ride, Visit};
+use super::visit::{Ride, Settled, Visit};
 use crate::body::{Body, Content};
 use crate::fill::Reader;
 use crate::origin::{Origin, OriginError, Purpose};
 use crate::rules::ask::Ask;
-use crate::rules::digest::REPR_DIGEST;
+use crate::rules::integrity::{self, CONTENT_DIGEST, REPR_DIGEST};
 use crate::rules::outcome::{Excuse, FetchReason, Kind, Outcome, PassReason, Proof, Refusal, SkipReason};
+use crate::rules::partial::PartialResponse;
 use crate::rules::preconditions::not_modified_head;
 use crate::rules::promise::Served;
+use crate::rules::range::ContentRange;
+use crate::rules::stored::StoredHead;
 use crate::rules::validator::{self, EntityTag};
 use crate::rules::{fields, forwarding};
 
@@ -30,6 +34,8 @@ const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 pub(super) enum Reply<B> {
     /// A stored response, with the proof or the excuse that lets it out, and the status of the answer behind it.
     Stored { served: Served, status: Option<StatusCode>, ride: Ride },
+    /// A stored part that has what was asked for, likewise; and the bytes that answer.
+    Part { served: Served<PartialResponse>, part: (Bytes, ContentRange), status: Option<StatusCode>, ride: Ride },
     /// A representation as it arrives.
     Filling { filled: Arc<Filled>, reader: Reader, ride: Ride },
     /// A response that may not be shared.
@@ -42,17 +48,40 @@ pub(super) enum Reply<B> {
     Pass(PassReason),
 }
 
+impl<B> Reply<B> {
+    /// A stored part, if it has what is asked for.
+    pub(super) fn part(
+        ask: &Ask,
+        served: Served<PartialResponse>,
+        status: Option<StatusCode>,
+        ride: Ride,
+    ) -> Option<Self> {
+        let part = served.part_for(ask)?;
+        Some(Self::Part { served, part, status, ride })
+    }
+}
+
 impl<O: Origin> Proxy<O> {
     /// Renders a reply to an ask.
     pub(super) async fn render(&self, ask: &Ask, visit: Visit, reply: Reply<O::Body>) -> Response<Body<O::Body>> {
         match reply {
             Reply::Stored { served, status, ride } => self.render_stored(ask, visit, served, status, ride).await,
+            Reply::Part { served, part, status, ride } => {
+                let head = served.response().head();
+                let mut parts = parts(head.status, head.fields.clone());
+                let outcome = self.outcome_of(&served, head, &mut parts.headers);
+                let outcome = Outcome { fwd_status: status, ..outcome };
+                let draft = Draft::of_part(parts, part, ask.range.as_ref());
+                self.respond(ask, visit, draft, outcome, ride)
+            }
             Reply::Filling { filled, reader, ride } => self.render_filling(ask, visit, &filled, reader, ride),
             Reply::Alone { response, why, skip, ride } => {
                 let (mut parts, body) = response.into_parts();
                 fields::remove_hop_by_hop(&mut parts.headers);
                 let outcome = Outcome { fwd_status: Some(parts.status), ..Outcome::new(kind_of(why), skip.as_str()) };
-                self.respond(ask, visit, parts, Content::Passing(body, Purpose::Fetch), outcome, ride)
+                let content = Content::Passing(body, Purpose::Fetch);
+                let draft = Draft { parts, content, tag_vouches: false, strong_date: None };
+                self.respond(ask, visit, draft, outcome, ride)
             }
             Reply::Failed { error, ride } => self.render_failed(visit, &error, ride),
             Reply::Refused(refusal) => self.render_refused(visit, refusal),
@@ -73,31 +102,44 @@ impl<O: Origin> Proxy<O> {
         let mut parts = parts(stored.head().status, stored.head().fields.clone());
         // The digest gives clients what the origin lacks: a strong tag, and so 304s.
         let lacks_tag = stored.head().tag.is_none() && stored.head().status == StatusCode::OK;
-        if lacks_tag || ask.wants_digest {
-            let sha256 = sha256_of(&stored).await;
-            if lacks_tag {
-                parts.headers.insert(header::ETAG, sha256.entity_tag());
-            }
-            if ask.wants_digest {
-                parts.headers.insert(REPR_DIGEST, sha256.repr_digest());
+        if lacks_tag {
+            parts.headers.insert(header::ETAG, sha256_of(&stored).await.entity_tag());
+        }
+        // RFC 9530 §4. What the origin has stated was verified when it was stored. The content is the whole
+        // representation, so both digests are the same; a HEAD has no content to digest.
+        let content = ask.wants.content.filter(|_| !ask.head_only);
+        for (name, wanted) in [(REPR_DIGEST, ask.wants.repr), (CONTENT_DIGEST, content)] {
+            if let Some(algorithm) = wanted.filter(|wanted| !integrity::states(&parts.headers, &name, *wanted)) {
+                integrity::state(&mut parts.headers, name, &digest_of(&stored, algorithm).await);
             }
         }
-        let age = stored.head().age(self.watch.clock.moment());
-        let outcome = match &served {
+        let outcome = self.outcome_of(&served, stored.head(), &mut parts.headers);
+        let outcome = Outcome { fwd_status: status, ..outcome };
+        let (tag_vouches, strong_date) = (lacks_tag || stored.head().tag_vouches, stored.head().strong_date);
+        let (bytes, trailers) = served.into_content();
+        let draft = Draft { parts, content: Content::Full(bytes, trailers), tag_vouches, strong_date };
+        self.respond(ask, visit, draft, outcome, ride)
+    }
+
+    /// How a stored response comes to be served, and its `Age` where that is due.
+    fn outcome_of<R>(&self, served: &Served<R>, head: &StoredHead, fields: &mut HeaderMap) -> Outcome {
+        match served {
             Served::Checked(checked) => Outcome::new(Kind::Checked, checked.proof().as_str()),
             Served::Excused(excused) => {
                 // RFC 9111 §5.1: what was not validated for this request carries its age.
-                parts.headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
-                let ttl = i64::try_from(stored.head().lifetime().as_secs())
+                let age = head.age(self.watch.clock.moment());
+                fields.insert(header::AGE, HeaderValue::from(age.as_secs()));
+                // RFC 9111 §5.2.2.4: with field names, a response is used without those fields unless it was validated.
+                for name in head.directives.no_cache.fields() {
+                    fields.remove(name);
+                }
+                let ttl = i64::try_from(head.lifetime().duration().as_secs())
                     .unwrap_or(i64::MAX)
                     .saturating_sub_unsigned(age.as_secs());
                 let ttl = (excused.excuse() == Excuse::Fresh).then_some(ttl);
                 Outcome { ttl, ..Outcome::new(Kind::Excused, excused.excuse().as_str()) }
             }
-        };
-        let outcome = Outcome { fwd_status: status, ..outcome };
-        let (bytes, trailers) = served.into_content();
-        self.respond(ask, visit, parts, Content::Full(bytes, trailers), outcome, ride)
+        }
     }
 
     fn render_filling(
@@ -113,34 +155,50 @@ impl<O: Origin> Proxy<O> {
         } else {
             Outcome { stored: filled.records(), ..Outcome::new(kind_of(filled.why), filled.why.as_str()) }
         };
-        let status = if filled.confirmed { StatusCode::NOT_MODIFIED } else { filled.status };
+        let status = if filled.confirmed { StatusCode::NOT_MODIFIED } else { filled.answered };
         let outcome = Outcome { fwd_status: Some(status), ..outcome };
-        let parts = parts(filled.status, (*filled.fields).clone());
-        self.respond(ask, visit, parts, Content::Filling(reader), outcome, ride)
+        let mut parts = parts(filled.status, (*filled.fields).clone());
+        if ride.collapsed {
+            filled.remove_unshared(&mut parts.headers);
+        }
+        let (tag_vouches, strong_date) = (filled.tag().is_some(), filled.stored_head().strong_date);
+        let draft = Draft { parts, content: Content::Filling(reader), tag_vouches, strong_date };
+        self.respond(ask, visit, draft, outcome, ride)
     }
 
-    /// Answers the client's own conditions, leaves out what HEAD and 304 have no place for, and signs.
-    fn respond(
+    /// Answers the client's own conditions and ranges, leaves out what HEAD and 304 have no place for, and signs.
+    pub(super) fn respond(
         &self,
         ask: &Ask,
         visit: Visit,
-        mut parts: response::Parts,
-        mut content: Content<O::Body>,
+        mut draft: Draft<O::Body>,
         outcome: Outcome,
         ride: Ride,
     ) -> Response<Body<O::Body>> {
-        let tag = EntityTag::of(&parts.headers);
-        let last_modified = validator::date_of(&parts.headers, header::LAST_MODIFIED);
-        // RFC 9110 §13.2.1: conditions are for what would otherwise be a 200.
-        if parts.status == StatusCode::OK && ask.preconditions.not_modified(tag.as_ref(), last_modified) {
-            parts.status = StatusCode::NOT_MODIFIED;
-            parts.headers = not_modified_head(&parts.headers);
-            content = Content::Empty;
+        let tag = EntityTag::of(&draft.parts.headers);
+        // RFC 9111 §4.3.2: without a Last-Modified, the Date is compared with If-Modified-Since.
+        let dated = |name| validator::date_of(&draft.parts.headers, name);
+        let modified = match draft.parts.headers.contains_key(header::LAST_MODIFIED) {
+            true => dated(header::LAST_MODIFIED),
+            false => dated(header::DATE),
+        };
+        // RFC 9110 §13.2.1: conditions are for what would otherwise be a 200, or a part of one; §13.2.2: they come before
+        // ranges.
+        let selected = matches!(draft.parts.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+        if selected && ask.preconditions.not_modified(tag.as_ref(), modified) {
+            draft.parts.status = StatusCode::NOT_MODIFIED;
+            draft.parts.headers = not_modified_head(&draft.parts.headers);
+            draft.content = Content::Empty;
         } else if ask.head_only {
-            content = Content::Empty;
+            // RFC 9530 §2: it is the digest of "the actual message content", and here there is none.
+            draft.parts.headers.remove(CONTENT_DIGEST);
+            draft.content = Content::Empty;
+        } else if let Some(range) = &ask.range {
+            draft = draft.cut(range);
         }
+        let Draft { mut parts, content, .. } = draft;
         let settled = visit.settle(outcome, parts.status, ride);
-        sign(&mut parts, settled.outcome(), &self.via);
+        sign(&mut parts, &settled, &self.via);
         Response::from_parts(parts, Body::new(content, settled))
     }
 
@@ -225,10 +283,15 @@ impl<O: Origin> Proxy<O> {
     }
 }
 
-/// `Via` and `Cache-Status`: what an intermediary adds to every response that it forwards or stores.
-pub(super) fn sign(parts: &mut response::Parts, outcome: &Outcome, via: &str) {
+/// `Via` and `Cache-Status`: what an intermediary adds to every response that it forwards or stores. Where the route keeps
+/// targeted fields from clients, they end here.
+pub(super) fn sign(parts: &mut response::Parts, settled: &Settled, via: &str) {
+    let policy = settled.policy();
+    for name in policy.targeted.iter().filter(|_| !policy.targeted_forwarded) {
+        parts.headers.remove(name);
+    }
     forwarding::append_via(&mut parts.headers, parts.version, via);
-    if let Some(value) = outcome.cache_status().and_then(|member| HeaderValue::try_from(member).ok()) {
+    if let Some(value) = settled.outcome().cache_status().and_then(|member| HeaderValue::try_from(member).ok()) {
         parts.headers.append(CACHE_STATUS, value);
     }
 }
@@ -237,6 +300,7 @@ pub(super) fn sign(parts: &mut response::Parts, outcome: &Outcome, via: &str) {
 const fn kind_of(why: FetchReason) -> Kind {
     match why {
         FetchReason::Absent => Kind::Miss,
+        FetchReason::Partial => Kind::Partial,
         FetchReason::VaryMismatch => Kind::VaryMiss,
         FetchReason::Changed | FetchReason::Unproven | FetchReason::Uncheckable => Kind::Changed,
     }

@@ -1,11 +1,13 @@
 //! `Target`: whom a request is addressed to, and what it looks like when it leaves for the origin.
 
 use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version, request};
 
 use super::Proxy;
 use crate::origin::Origin;
 use crate::rules::forwarding;
+use crate::rules::key::CacheKey;
 use crate::rules::outcome::Refusal;
 use crate::server::Peer;
 
@@ -46,6 +48,23 @@ impl Target {
 }
 
 impl<O: Origin> Proxy<O> {
+    /// Adds to `marks` what tells whatever is stored, or being fetched, for a target URI (RFC 9111 §4.4).
+    ///
+    /// It is stored under what the route of a GET makes of the target, which need not be the route of the request that
+    /// invalidates. What was stored before that route's rules changed has the exact target, or is found no more.
+    pub(super) fn mark_target(&self, target: &Target, path_and_query: &PathAndQuery, marks: &mut Vec<u64>) {
+        let policy = self.routes.select(&Method::GET, target.host(), path_and_query.path());
+        let exact = path_and_query.as_str();
+        let stored = policy.key.target(path_and_query);
+        let targets = std::iter::once(&*stored).chain((*stored != *exact).then_some(exact));
+        for path_and_query in targets {
+            let key = CacheKey::new(target.scheme, &target.authority, path_and_query, &[]);
+            marks.push(key.target_hash());
+            // A response may have answered for this target without being stored for it.
+            marks.extend(policy.no_vary_search.then(|| key.path_hash()));
+        }
+    }
+
     /// Makes fields that are free of hop-by-hop ones ready to leave for the origin.
     pub(super) fn prepare(&self, outgoing: &mut HeaderMap, head: &request::Parts, target: &Target, peer: &Peer) {
         let address = peer.address.ip().to_canonical();

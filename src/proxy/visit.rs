@@ -97,6 +97,11 @@ impl Visit {
         Self { settled }
     }
 
+    /// The rules of the request's route.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.settled.policy
+    }
+
     /// The response's head is known.
     pub(super) fn settle(self, outcome: Outcome, status: StatusCode, ride: Ride) -> Settled {
         let Self { mut settled } = self;
@@ -139,6 +144,11 @@ impl Settled {
     /// The body broke off: the response's head had promised more.
     pub(crate) fn broke_off(&mut self, error: &OriginError) {
         self.outcome = Outcome { kind: Kind::Failed, reason: error.as_str(), ..self.outcome };
+    }
+
+    /// The rules of the request's route.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The outcome, as it stands.

@@ -8,6 +8,7 @@ use super::outcome::SkipReason;
 use super::policy::{Policy, Verify};
 use super::stored::StoredHead;
 use super::vary::Vary;
+use super::{freshness, integrity};
 
 /// What is known of a response body before it arrives.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +35,11 @@ pub fn admit(
     let refused = [
         (answer.status == StatusCode::PARTIAL_CONTENT, SkipReason::Partial),
         (!storable_status(answer.status, head, policy), SkipReason::Status),
-        // RFC 9111 §5.2.2.5.
-        (directives.no_store, SkipReason::NoStore),
+        // RFC 9111 §5.2.2.5, §5.2.2.3: "the must-understand directive SHOULD be accompanied by no-store", which a cache
+        // that understands the status ignores.
+        (directives.no_store && !directives.must_understand, SkipReason::NoStore),
         // RFC 9111 §5.2.2.7: this is a shared cache.
-        (directives.private, SkipReason::Private),
+        (directives.private.is_everything(), SkipReason::Private),
         // RFC 9111 §3.5: the directives that allow it.
         (
             ask.authorized && !(directives.public || directives.must_revalidate || directives.s_maxage.is_some()),
@@ -46,10 +48,15 @@ pub fn admit(
         (answer.headers.contains_key(header::SET_COOKIE) && !policy.set_cookie, SkipReason::SetCookie),
         (head.vary == Vary::Star, SkipReason::VaryStar),
         (is_event_stream(&answer.headers), SkipReason::EventStream),
-        // RFC 9112 §8: an incomplete response cannot be told from a complete one.
-        (framing.close_delimited, SkipReason::CloseDelimited),
+        // RFC 9112 §8: an incomplete response cannot be told from a complete one, but by a digest.
+        (
+            framing.close_delimited
+                && !policy.close_delimited
+                && integrity::claims(&head.fields, None).next().is_none(),
+            SkipReason::CloseDelimited,
+        ),
         (framing.length.is_some_and(|length| length > policy.object_max), SkipReason::TooLarge),
-        (never_usable(head, policy, now), SkipReason::NeverUsable),
+        (never_usable(ask, head, policy, now), SkipReason::NeverUsable),
     ];
     match refused.into_iter().find(|(applies, _)| *applies) {
         Some((_, reason)) => Err(reason),
@@ -57,13 +64,20 @@ pub fn admit(
     }
 }
 
-/// Under `every-hit` and a lease 200 alone is stored: it is what checks speak of. Under `when-stale`, the statuses that
-/// RFC 9110 §15.1 calls heuristically cacheable, the others of them only with explicit freshness.
+/// Under `every-hit` and a lease 200 alone is stored: it is what checks speak of. Under `when-stale`, by RFC 9111 §3, any
+/// final status with explicit freshness or `public`, and those that RFC 9110 §15.1 calls heuristically cacheable.
 fn storable_status(status: StatusCode, head: &StoredHead, policy: &Policy) -> bool {
-    match (status.as_u16(), policy.verify) {
-        (200, _) => true,
-        (203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501, Verify::WhenStale) => !head.lifetime().is_zero(),
-        _ => false,
+    // RFC 9111 §3: "if the response status code is 206 or 304, or the must-understand cache directive [..] is present:
+    // the cache understands the response status code".
+    if head.directives.must_understand && status.canonical_reason().is_none() || status == StatusCode::NOT_MODIFIED {
+        return false;
+    }
+    match policy.verify {
+        Verify::EveryHit | Verify::Lease(_) => status == StatusCode::OK,
+        Verify::WhenStale => {
+            head.lifetime().is_explicit() || head.directives.public || freshness::heuristically_cacheable(status)
+        }
+        Verify::Off => false,
     }
 }
 
@@ -76,12 +90,19 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
-/// Under `when-stale` a response that is not fresh now and has no validator could never be used.
-fn never_usable(head: &StoredHead, policy: &Policy, now: Moment) -> bool {
-    policy.verify == Verify::WhenStale
-        && head.tag.is_none()
-        && head.last_modified.is_none()
-        && head.lifetime() <= head.age(now)
+/// Under `when-stale`, a response that is not fresh now, that nothing allows to be served stale, and that cannot be
+/// validated, could never be used. Only a 200 is validated: no other status is what a 304 speaks of.
+///
+/// To a POST no condition can be put, and RFC 9110 §9.3.3 asks for more than a guess: its responses "are only cacheable
+/// when they include explicit freshness information".
+fn never_usable(ask: &Ask, head: &StoredHead, policy: &Policy, now: Moment) -> bool {
+    let conditional = ask.is_conditional();
+    let validator =
+        conditional && head.status == StatusCode::OK && (head.tag.is_some() || head.last_modified.is_some());
+    let stated = conditional || head.lifetime().is_explicit();
+    let stale = head.directives.stale_while_revalidate.max(head.directives.stale_if_error).unwrap_or_default();
+    let usable_for = head.lifetime().duration().saturating_add(stale);
+    policy.verify == Verify::WhenStale && !validator && !(stated && usable_for > head.age(now))
 }
 
 impl SkipReason {
@@ -101,7 +122,7 @@ impl SkipReason {
             | Self::EventStream
             | Self::NeverUsable
             | Self::Partial => true,
-            Self::FillMemory | Self::Incomplete | Self::Contradicted | Self::Abandoned => false,
+            Self::StaleIfError | Self::FillMemory | Self::Incomplete | Self::Contradicted | Self::Abandoned => false,
         }
     }
 }
@@ -133,9 +154,9 @@ mod tests {
             }
             check("no part (RFC 9111 §3.3)", answer(206), Err(SkipReason::Partial));
             check("no no-store (RFC 9111 §5.2.2.5)", control("no-store"), Err(SkipReason::NoStore));
-            check("even understood", control("must-understand, no-store"), Err(SkipReason::NoStore));
+            check("unless it is understood (§5.2.2.3)", control("must-understand, no-store"), Ok(()));
             check("no private (RFC 9111 §5.2.2.7)", control("private, max-age=9"), Err(SkipReason::Private));
-            check("nor in part", control("private=\"x\""), Err(SkipReason::Private));
+            check("but the rest of what is so in part", control("private=\"x\""), Ok(()));
             check("no Vary: * (RFC 9111 §4.1)", answer(200).with("vary", "a, *"), Err(SkipReason::VaryStar));
             check("no Set-Cookie", answer(200).with("set-cookie", "a=1"), Err(SkipReason::SetCookie));
             let events = answer(200).with("content-type", "Text/Event-Stream; charset=utf-8");
@@ -153,6 +174,11 @@ mod tests {
         check("longer", framing(Some(1001), false), Err(SkipReason::TooLarge));
         check("of unknown length", framing(None, false), Ok(()));
         check("ended by closing (RFC 9112 §8)", framing(None, true), Err(SkipReason::CloseDelimited));
+        let claimed = answer(200).with("repr-digest", "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:");
+        let ended = admitted(&get("/a"), &claimed, framing(None, true), &policy());
+        assert_eq!(ended, Ok(()), "a digest tells where it ends (RFC 9530 §3)");
+        let store = policy_with(|policy| policy.close_delimited = true);
+        assert_eq!(admitted(&get("/a"), &answer(200), framing(None, true), &store), Ok(()), "where the route says so");
     }
 
     #[test]
@@ -184,12 +210,30 @@ mod tests {
         check("one with a date", answer(200).with("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT"), Ok(()));
         check("not one that could never be used", answer(200), Err(SkipReason::NeverUsable));
         check("nor one that is stale already", fresh(200).with("age", "60"), Err(SkipReason::NeverUsable));
+        let may_be_stale = answer(200).with("age", "60").with("cache-control", "max-age=60, stale-if-error=1");
+        check("unless it may be served stale", may_be_stale, Ok(()));
+        for status in [201, 203, 204, 299, 300, 301, 302, 307, 308, 400, 404, 405, 410, 414, 499, 500, 501, 503, 599] {
+            check("any final status with a lifetime (RFC 9111 §3)", fresh(status), Ok(()));
+        }
+        check("no 304, which is no answer of its own", fresh(304), Err(SkipReason::Status));
+        check(
+            "an unknown status that must be understood",
+            fresh(599).with("cache-control", "must-understand"),
+            Err(SkipReason::Status),
+        );
         for status in [203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
-            check("RFC 9110 §15.1 with a lifetime", fresh(status), Ok(()));
-            check("not without", answer(status).etag("\"1\""), Err(SkipReason::Status));
+            check(
+                "no validation for another status than 200",
+                answer(status).etag("\"1\""),
+                Err(SkipReason::NeverUsable),
+            );
         }
         for status in [201, 302, 307, 400, 403, 500, 503] {
-            check("nothing else", fresh(status), Err(SkipReason::Status));
+            check(
+                "not heuristically cacheable (RFC 9110 §15.1)",
+                answer(status).etag("\"1\""),
+                Err(SkipReason::Status),
+            );
         }
     }
 
@@ -197,6 +241,10 @@ mod tests {
     fn what_will_repeat_is_remembered() {
         let passing: Vec<_> = SkipReason::ALL.iter().filter(|reason| !reason.will_repeat()).collect();
         use SkipReason::*;
-        assert_eq!(passing, [&FillMemory, &Incomplete, &Contradicted, &Abandoned], "the rest is the response's nature");
+        assert_eq!(
+            passing,
+            [&FillMemory, &Incomplete, &Contradicted, &StaleIfError, &Abandoned],
+            "the rest is the response's nature"
+        );
     }
 }

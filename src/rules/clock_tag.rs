@@ -48,14 +48,24 @@ pub fn vouches(tag: &EntityTag, head: &HeaderMap) -> bool {
     if !is_clock_tag(tag, modified, content_length_of(head)) {
         return true;
     }
-    // RFC 9110 §8.8.2.2: a modification date is strong if the stored response's Date is at least one second after it, by
-    // the same clock. Both are cut to whole seconds, so more than one is asked for.
     let modified = modified.or_else(|| {
         let times = numbers(tag.opaque())?.into_iter().flatten().filter_map(time_in);
         times.max()
     });
-    let (Some(modified), Some(date)) = (modified, date_of(head, DATE)) else { return false };
-    date.duration_since(modified).is_ok_and(|age| age > Duration::from_secs(1))
+    is_strong(modified, date_of(head, DATE))
+}
+
+/// Whether the `Last-Modified` of `head`, the head that came *with the stored body*, is a strong validator.
+#[must_use]
+pub fn date_vouches(head: &HeaderMap) -> bool {
+    is_strong(date_of(head, LAST_MODIFIED), date_of(head, DATE))
+}
+
+/// RFC 9110 §8.8.2.2: a modification date is strong if the stored response's Date is at least one second after it, by the
+/// same clock. Both are cut to whole seconds, so more than one is asked for.
+fn is_strong(modified: Option<SystemTime>, date: Option<SystemTime>) -> bool {
+    let since = modified.zip(date).and_then(|(modified, date)| date.duration_since(modified).ok());
+    since.is_some_and(|since| since > Duration::from_secs(1))
 }
 
 /// The two to four parts of a tag that looks like numbers, or `None` when it does not.

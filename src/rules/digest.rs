@@ -1,4 +1,5 @@
-//! `Sha256`: the digest of a representation, and the fields that carry one (RFC 9530).
+//! `Digest`: a digest of some bytes, by SHA-256 or SHA-512. The fields that carry one are
+//! [`integrity`](super::integrity)'s.
 //!
 //! It costs about 9 ms per MiB on a CPU without SHA extensions: compute it once, and not on a runtime thread.
 
@@ -6,15 +7,8 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_PAD_INDIFFERENT, URL_SAFE_NO_PAD, URL_SAFE_PAD_INDIFFERENT};
-use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue};
-use sfv::{BareItem, Dictionary, Item, ListEntry, Parser};
+use http::HeaderValue;
 use sha2::Digest as _;
-
-/// `Repr-Digest` (RFC 9530 §3).
-pub const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
-/// `Want-Repr-Digest` (RFC 9530 §4).
-pub const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 
 /// The longest answer of a digest endpoint that is read, in bytes: the longest form is 75 with quotes.
 const LONGEST_ANSWER: usize = 256;
@@ -34,12 +28,6 @@ impl Sha256 {
     #[must_use]
     pub fn entity_tag(&self) -> HeaderValue {
         ascii(&format!("\"{}\"", URL_SAFE_NO_PAD.encode(self.0)))
-    }
-
-    /// This digest as the value of `Repr-Digest`.
-    #[must_use]
-    pub fn repr_digest(&self) -> HeaderValue {
-        ascii(&format!("sha-256=:{}:", STANDARD.encode(self.0)))
     }
 
     /// The digest that 64 hexadecimal digits write.
@@ -79,31 +67,88 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-/// The `sha-256` of a `Repr-Digest` field; `None` when it is absent, or the field is malformed in any part.
-///
-/// RFC 9530 §2, §3: a dictionary of byte sequences, keyed by algorithm. Other algorithms are ignored.
-#[must_use]
-pub fn repr_digest_of(head: &HeaderMap) -> Option<Sha256> {
-    let dictionary = dictionary(head, &REPR_DIGEST)?;
-    match dictionary.get("sha-256")? {
-        ListEntry::Item(Item { bare_item: BareItem::ByteSequence(bytes), .. }) => {
-            bytes.as_slice().try_into().ok().map(Sha256)
-        }
-        _ => None,
+/// The SHA-512 of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sha512(pub [u8; 64]);
+
+impl Sha512 {
+    /// The SHA-512 of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha512::digest(bytes).into())
     }
 }
 
-/// Whether a request asks for a `Repr-Digest` in SHA-256.
+/// The algorithms whose digests are believed and made: those that RFC 9530 §5 calls active.
 ///
-/// RFC 9530 §4: the value of each algorithm is a preference from 0 to 10, and "a value of 0 means "not acceptable"".
-#[must_use]
-pub fn wants_repr_digest(head: &HeaderMap) -> bool {
-    let Some(dictionary) = dictionary(head, &WANT_REPR_DIGEST) else { return false };
-    match dictionary.get("sha-256") {
-        Some(ListEntry::Item(Item { bare_item: BareItem::Integer(preference), .. })) => {
-            (1..=10).contains(&i64::from(*preference))
+/// All others in its registry are deprecated: who can choose the bytes can choose the digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// `sha-256`.
+    Sha256,
+    /// `sha-512`.
+    Sha512,
+}
+
+impl Algorithm {
+    /// Both, that which is usually known already first.
+    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+
+    /// The key in integrity fields.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha-256",
+            Self::Sha512 => "sha-512",
         }
-        _ => false,
+    }
+}
+
+/// A digest by either algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Digest {
+    /// By SHA-256.
+    Sha256(Sha256),
+    /// By SHA-512.
+    Sha512(Sha512),
+}
+
+impl Digest {
+    /// The digest of `bytes`: for `Content-Digest`, of whatever bytes are a message's content.
+    #[must_use]
+    pub fn of(bytes: &[u8], algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Sha256 => Self::Sha256(Sha256::of(bytes)),
+            Algorithm::Sha512 => Self::Sha512(Sha512::of(bytes)),
+        }
+    }
+
+    /// The digest that these bytes are; `None` where there are not as many as the algorithm makes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8], algorithm: Algorithm) -> Option<Self> {
+        match algorithm {
+            Algorithm::Sha256 => bytes.try_into().ok().map(Sha256).map(Self::Sha256),
+            Algorithm::Sha512 => bytes.try_into().ok().map(Sha512).map(Self::Sha512),
+        }
+    }
+
+    /// By which algorithm it is.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Sha256(_) => Algorithm::Sha256,
+            Self::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// This digest as a member of an integrity field (RFC 9530 §2): a byte sequence, keyed by its algorithm.
+    #[must_use]
+    pub fn to_member(&self) -> HeaderValue {
+        let bytes = match self {
+            Self::Sha256(digest) => &digest.0[..],
+            Self::Sha512(digest) => &digest.0[..],
+        };
+        ascii(&format!("{}=:{}:", self.algorithm().as_str(), STANDARD.encode(bytes)))
     }
 }
 
@@ -123,15 +168,6 @@ pub fn from_endpoint(body: &[u8]) -> Option<Sha256> {
     }
     text = text.strip_prefix(b"sha256:").unwrap_or(text);
     Sha256::from_hex(text).or_else(|| Sha256::from_base64(text))
-}
-
-/// All lines of a field as one dictionary (RFC 9651 §4.2: lines are joined with a comma before they are parsed).
-fn dictionary(head: &HeaderMap, name: &HeaderName) -> Option<Dictionary> {
-    let lines: Vec<&[u8]> = head.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    if lines.is_empty() {
-        return None;
-    }
-    Parser::new(&lines.join(&b", "[..])).parse().ok()
 }
 
 /// The value of one hexadecimal digit, in either case.
@@ -154,7 +190,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rules::testing::{any_head, head};
     use crate::rules::validator::EntityTag;
 
     const HEX: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -166,43 +201,21 @@ mod tests {
         let abc = Sha256::of(b"abc");
         assert_eq!(abc.to_string(), HEX, "FIPS 180-4's own example");
         assert_eq!(abc.entity_tag(), format!("\"{BASE64URL}\""));
-        assert_eq!(abc.repr_digest(), format!("sha-256=:{BASE64}:"));
+        assert_eq!(Digest::Sha256(abc).to_member(), format!("sha-256=:{BASE64}:"));
     }
 
     #[test]
-    fn repr_digest_fields() {
-        let good = format!("sha-256=:{BASE64}:");
-        let rows: &[(&str, &[&str], bool)] = &[
-            ("RFC 9530 §3", &[&good], true),
-            ("other algorithms are ignored", &["md5=:AAAA:, unixsum=:AA==:", &good], true),
-            ("of two, the last counts (RFC 9651 §4.2.2)", &["sha-256=:AAAA:", &good], true),
-            ("absent", &[], false),
-            ("another algorithm alone", &["sha-512=:AAAA:"], false),
-            ("a wrong length", &["sha-256=:AAAA:"], false),
-            ("no byte sequence", &["sha-256=1"], false),
-            ("one malformed line spoils the field", &[&good, "sha-512=:"], false),
-            ("the older Digest's syntax", &["SHA-256=ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="], false),
-        ];
-        for (sentence, lines, expected) in rows {
-            let lines: Vec<_> = lines.iter().map(|line| ("repr-digest", *line)).collect();
-            assert_eq!(repr_digest_of(&head(&lines)), expected.then(|| Sha256::of(b"abc")), "{sentence}");
+    fn a_digest_is_as_long_as_its_algorithm_says() {
+        for algorithm in Algorithm::ALL {
+            let abc = Digest::of(b"abc", algorithm);
+            assert_eq!(abc.algorithm(), algorithm);
+            let lengths: Vec<_> = (0..100).filter(|n| Digest::from_bytes(&vec![0; *n], algorithm).is_some()).collect();
+            assert_eq!(lengths, [if algorithm == Algorithm::Sha256 { 32 } else { 64 }], "FIPS 180-4, figure 1");
         }
-    }
-
-    #[test]
-    fn want_repr_digest_fields() {
-        let rows = [
-            ("sha-256=10", true),
-            ("sha-512=3, sha-256=1", true),
-            ("sha-256=0", false),
-            ("sha-256=11", false),
-            ("sha-256", false),
-            ("sha-512=10", false),
-        ];
-        for (value, expected) in rows {
-            assert_eq!(wants_repr_digest(&head(&[("want-repr-digest", value)])), expected, "RFC 9530 §4: {value}");
-        }
-        assert!(!wants_repr_digest(&HeaderMap::new()));
+        let long = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+                    2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
+        let hex: String = Sha512::of(b"abc").0.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, long, "FIPS 180-4's own example");
     }
 
     #[test]
@@ -231,16 +244,11 @@ mod tests {
             prop_assert_eq!(from_endpoint(digest.to_string().as_bytes()), Some(digest));
             prop_assert_eq!(from_endpoint(digest.entity_tag().as_bytes()), Some(digest));
             prop_assert!(!EntityTag::parse(&digest.entity_tag()).unwrap().weak);
-            let mut head = HeaderMap::new();
-            head.insert(REPR_DIGEST, digest.repr_digest());
-            prop_assert_eq!(repr_digest_of(&head), Some(digest));
         }
 
         #[test]
-        fn no_bytes_make_it_panic(
-            any in any_head(&["repr-digest", "want-repr-digest"]), body in proptest::collection::vec(any::<u8>(), 0..80),
-        ) {
-            let _ = (repr_digest_of(&any), wants_repr_digest(&any), from_endpoint(&body));
+        fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = from_endpoint(&body);
         }
     }
 }

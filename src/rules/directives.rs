@@ -3,25 +3,38 @@
 //! Where a directive is malformed, the reading that serves less from the store wins. Extension directives are ignored
 //! (RFC 9111 §5.2.3).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::{CACHE_CONTROL, PRAGMA};
+use http::header::{CACHE_CONTROL, HeaderName, PRAGMA};
 
 use super::list::{members, unquote};
 
 /// RFC 9111 §1.2.2: a delta that does not fit is taken as 2^31 seconds, and so is every larger one.
 pub(super) const LONGEST: Duration = Duration::from_secs(1 << 31);
 
+/// What `no-cache` or `private` is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// The directive is absent.
+    #[default]
+    Nothing,
+    /// These fields of the response (the qualified form).
+    Fields(Arc<[HeaderName]>),
+    /// All of the response.
+    Everything,
+}
+
 /// The directives of a response (RFC 9111 §5.2.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDirectives {
     /// `no-store`.
     pub no_store: bool,
-    /// `no-cache`, also with field names.
-    pub no_cache: bool,
-    /// `private`, also with field names.
-    pub private: bool,
+    /// `no-cache`.
+    pub no_cache: Scope,
+    /// `private`.
+    pub private: Scope,
     /// `public`.
     pub public: bool,
     /// `must-revalidate`.
@@ -40,6 +53,8 @@ pub struct ResponseDirectives {
     pub stale_while_revalidate: Option<Duration>,
     /// `stale-if-error` (RFC 5861 §4); zero when it is malformed or contradicts itself.
     pub stale_if_error: Option<Duration>,
+    /// Whether a targeted field said this, so that `Expires` does not count (RFC 9213 §2.2).
+    pub targeted: bool,
 }
 
 impl ResponseDirectives {
@@ -51,11 +66,8 @@ impl ResponseDirectives {
             // RFC 9111 §5.2: "Cache directives are identified by a token, to be compared case-insensitively".
             match name.as_str() {
                 "no-store" => said.no_store = true,
-                // RFC 9111 §5.2.2.4, §5.2.2.7: with field names these forbid only those fields. "The qualified form of
-                // the directive is often handled by caches as if an unqualified" one was received; so it is here, which
-                // is stricter. The conformance work refines it.
-                "no-cache" => said.no_cache = true,
-                "private" => said.private = true,
+                "no-cache" => said.no_cache.add(value.as_deref()),
+                "private" => said.private.add(value.as_deref()),
                 "must-revalidate" => said.must_revalidate = true,
                 "proxy-revalidate" => said.proxy_revalidate = true,
                 // What permits is only believed in the form that the RFC gives it: without an argument.
@@ -75,6 +87,42 @@ impl ResponseDirectives {
     }
 }
 
+impl Scope {
+    /// Widens the scope by one more occurrence of the directive: by the fields that `argument` names, or to everything
+    /// where there is none.
+    ///
+    /// RFC 9111 §5.2.2.4, §5.2.2.7: "the cache MUST NOT [..] listed fields", "the field names are case-insensitive".
+    /// An argument in which anything is no field name forbids everything: whatever it meant, that is in it.
+    pub fn add(&mut self, argument: Option<&[u8]>) {
+        let named: Option<Vec<HeaderName>> =
+            argument.and_then(|names| members(names).map(|name| HeaderName::from_bytes(name).ok()).collect());
+        let known = match (&*self, named) {
+            (Self::Everything, _) | (_, None) => return *self = Self::Everything,
+            (Self::Nothing, Some(named)) => named,
+            (Self::Fields(known), Some(mut named)) => {
+                named.extend(known.iter().cloned());
+                named
+            }
+        };
+        *self = if known.is_empty() { Self::Everything } else { Self::Fields(known.into()) };
+    }
+
+    /// Whether it is all of the response.
+    #[must_use]
+    pub const fn is_everything(&self) -> bool {
+        matches!(self, Self::Everything)
+    }
+
+    /// The fields that are named; none where the directive is absent, or about everything.
+    #[must_use]
+    pub fn fields(&self) -> &[HeaderName] {
+        match self {
+            Self::Fields(names) => names,
+            Self::Nothing | Self::Everything => &[],
+        }
+    }
+}
+
 /// The directives of a request (RFC 9111 §5.2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestDirectives {
@@ -88,6 +136,8 @@ pub struct RequestDirectives {
     pub max_age: Option<Duration>,
     /// `min-fresh`; 2^31 seconds when it is malformed.
     pub min_fresh: Option<Duration>,
+    /// `stale-if-error` (RFC 5861 §4); zero when it is malformed or contradicts itself.
+    pub stale_if_error: Option<Duration>,
     /// `max-stale`: `Some(None)` accepts any staleness; absent when it is malformed.
     pub max_stale: Option<Option<Duration>>,
 }
@@ -104,6 +154,7 @@ impl RequestDirectives {
                 "no-cache" => said.no_cache = true,
                 "only-if-cached" => said.only_if_cached = true,
                 "max-age" => said.max_age = merged(said.max_age, value.as_deref()),
+                "stale-if-error" => said.stale_if_error = merged(said.stale_if_error, value.as_deref()),
                 "min-fresh" => {
                     let asked = value.as_deref().and_then(seconds).unwrap_or(LONGEST);
                     said.min_fresh = said.min_fresh.max(Some(asked));
@@ -223,8 +274,12 @@ mod tests {
             ("names are case-insensitive (RFC 9111 §5.2)", "No-STORE", |d| d.no_store, true),
             ("an unknown directive is ignored (§5.2.3)", "no-stores, x=no-store", |d| d.no_store, false),
             ("a forbidding directive holds with an argument", "no-store=1", |d| d.no_store, true),
-            ("named fields count as all (§5.2.2.7)", "private=\"set-cookie, x\"", |d| d.private, true),
-            ("named fields count as all (§5.2.2.4)", "no-cache=\"x\"", |d| d.no_cache, true),
+            ("private is about everything (§5.2.2.7)", "private", |d| d.private.is_everything(), true),
+            ("or about named fields", "private=\"set-cookie, X\"", |d| d.private.fields() == ["set-cookie", "x"], true),
+            ("named over several lines", "no-cache=\"x\", no-cache=y", |d| d.no_cache.fields() == ["y", "x"], true),
+            ("what is no name forbids everything", "no-cache=\"x, (\"", |d| d.no_cache.is_everything(), true),
+            ("and so does no name at all", "private=\"\"", |d| d.private.is_everything(), true),
+            ("the wider of two counts (§5.2.2.4)", "no-cache, no-cache=x", |d| d.no_cache.is_everything(), true),
             ("a permitting directive takes no argument", "public=0", |d| d.public, false),
             ("public (§5.2.2.9)", "max-age=1 , public", |d| d.public, true),
             ("must-revalidate (§5.2.2.2)", "must-revalidate", |d| d.must_revalidate, true),
@@ -273,6 +328,7 @@ mod tests {
         assert_eq!(request("min-fresh=5").min_fresh, secs(5), "§5.2.1.3");
         assert_eq!(request("min-fresh=x").min_fresh, secs(1 << 31), "malformed asks for the most");
         assert_eq!(request("max-age=0").max_age, secs(0), "§5.2.1.1");
+        assert_eq!(request("stale-if-error=5").stale_if_error, secs(5), "RFC 5861 §4");
         assert!(request("only-if-cached").only_if_cached, "§5.2.1.7");
         assert!(request("no-store").no_store, "§5.2.1.5");
         assert!(request("no-cache").no_cache, "§5.2.1.4");
@@ -313,7 +369,9 @@ mod tests {
             let expected = ResponseDirectives {
                 max_age: seconds.map(|s| Duration::from_secs(s.into())),
                 s_maxage: shared.map(|s| Duration::from_secs(s.into())),
-                no_store, private, ..ResponseDirectives::default()
+                no_store,
+                private: if private { Scope::Everything } else { Scope::Nothing },
+                ..ResponseDirectives::default()
             };
             prop_assert_eq!(response(&written.join(",")), expected);
         }

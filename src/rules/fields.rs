@@ -123,6 +123,17 @@ const NEVER_IN_TRAILERS: &[&str] = &[
     "content-disposition",
 ];
 
+/// Whether a request field reaches the origin as the client sent it, so that a cache may go by it: it is not of one
+/// connection, not answered or rewritten on the way.
+#[must_use]
+pub fn is_forwarded_as_sent(name: &HeaderName) -> bool {
+    const REWRITTEN: &[&str] =
+        &["host", "via", "forwarded", "expect", "content-length", "trailer", "cache-control", "pragma", "range"];
+    let name = name.as_str();
+    let conditional = name.starts_with("if-");
+    !conditional && !name.starts_with("x-forwarded-") && !HOP_BY_HOP.contains(&name) && !REWRITTEN.contains(&name)
+}
+
 /// Whether a field is for all recipients, so that `Connection` cannot nominate it.
 fn is_end_to_end(name: &HeaderName) -> bool {
     const NAMES: &[&str] = &[

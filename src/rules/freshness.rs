@@ -4,8 +4,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
-use http::header::{AGE, DATE, EXPIRES};
+use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
+use http::{HeaderMap, StatusCode};
 
 use super::directives::{LONGEST, ResponseDirectives, seconds};
 use super::list::members;
@@ -27,26 +27,78 @@ pub fn initial_age(head: &HeaderMap, asked: SystemTime, received: SystemTime) ->
     apparent.max(corrected)
 }
 
-/// How long a response may be reused by a shared cache without asking (RFC 9111 §4.2.1); zero where it does not say.
+/// A freshness lifetime, and who says so (RFC 9111 §4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// The origin: by `s-maxage`, `max-age` or `Expires`.
+    Explicit(Duration),
+    /// This cache, from `Last-Modified` (§4.2.2).
+    Heuristic(Duration),
+    /// Nobody.
+    Unstated,
+}
+
+impl Lifetime {
+    /// How long; zero where nobody says.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        match self {
+            Self::Explicit(lifetime) | Self::Heuristic(lifetime) => lifetime,
+            Self::Unstated => Duration::ZERO,
+        }
+    }
+
+    /// Whether the origin says it.
+    #[must_use]
+    pub const fn is_explicit(self) -> bool {
+        matches!(self, Self::Explicit(_))
+    }
+}
+
+/// How long a response with this status and head may be reused by a shared cache without asking (RFC 9111 §4.2.1).
 ///
-/// Heuristic freshness (§4.2.2) is not applied here.
+/// `heuristic_max` is the longest lifetime that is guessed where the origin states none; `None` guesses nothing.
 #[must_use]
-pub fn lifetime(directives: &ResponseDirectives, head: &HeaderMap) -> Duration {
+pub fn lifetime(
+    status: StatusCode,
+    directives: &ResponseDirectives,
+    head: &HeaderMap,
+    heuristic_max: Option<Duration>,
+) -> Lifetime {
     // "If the cache is shared and the s-maxage response directive is present, use its value, or"
-    if let Some(s_maxage) = directives.s_maxage {
-        return s_maxage;
-    }
     // "If the max-age response directive is present, use its value, or"
-    if let Some(max_age) = directives.max_age {
-        return max_age;
+    if let Some(stated) = directives.s_maxage.or(directives.max_age) {
+        return Lifetime::Explicit(stated);
     }
+    let date = date_of(head, DATE);
     // "If the Expires response header field is present, use its value minus the value of the Date response header
     // field". RFC 9111 §5.3: "invalid date formats, especially the value "0"", are times in the past. A response without
     // Date gets no lifetime from Expires: whoever receives it adds one first (RFC 9110 §6.6.1).
-    match (date_of(head, EXPIRES), date_of(head, DATE)) {
-        (Some(expires), Some(date)) => later_by(expires, date).min(LONGEST),
-        _ => Duration::ZERO,
+    if head.contains_key(EXPIRES) && !directives.targeted {
+        let expires = date_of(head, EXPIRES).zip(date).map(|(expires, date)| later_by(expires, date));
+        return Lifetime::Explicit(expires.unwrap_or_default().min(LONGEST));
     }
+    // "Otherwise, no explicit expiration time is present in the response. A heuristic freshness lifetime might be
+    // applicable". §4.2.2: "If the response has a Last-Modified header field, caches are encouraged to use a heuristic
+    // expiration value that is no more than some fraction of the interval since that time. A typical setting of this
+    // fraction might be 10%."
+    let heuristic = heuristic_max.zip(date_of(head, LAST_MODIFIED)).zip(date);
+    match heuristic.filter(|_| may_be_guessed(status, directives)) {
+        Some(((max, modified), date)) => Lifetime::Heuristic((later_by(date, modified) / 10).min(max)),
+        None => Lifetime::Unstated,
+    }
+}
+
+/// RFC 9111 §4.2.2: heuristics are for statuses that are defined as heuristically cacheable, and for responses that are
+/// "explicitly marked as cacheable (e.g., by using a public response directive)".
+fn may_be_guessed(status: StatusCode, directives: &ResponseDirectives) -> bool {
+    directives.public || heuristically_cacheable(status)
+}
+
+/// The statuses that "are heuristically cacheable" by RFC 9110 §15.1.
+#[must_use]
+pub fn heuristically_cacheable(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }
 
 fn later_by(later: SystemTime, earlier: SystemTime) -> Duration {
@@ -100,7 +152,7 @@ mod tests {
         const DATE: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
         const EXPIRES: (&str, &str) = ("expires", "Sun, 06 Nov 1994 08:50:37 GMT");
         let rows: &[(&str, Lines, u64)] = &[
-            ("nothing said: none, for heuristics are not applied (RFC 9111 §4.2.2)", &[DATE], 0),
+            ("nothing said: none", &[DATE], 0),
             ("s-maxage first (§4.2.1)", &[DATE, EXPIRES, ("cache-control", "max-age=5, s-maxage=7")], 7),
             ("then max-age", &[DATE, EXPIRES, ("cache-control", "max-age=5")], 5),
             ("then Expires", &[DATE, EXPIRES], 60),
@@ -114,9 +166,43 @@ mod tests {
         ];
         for (sentence, lines, expected) in rows {
             let head = head(lines);
-            let lifetime = lifetime(&ResponseDirectives::parse(&head), &head);
-            assert_eq!(lifetime, Duration::from_secs(*expected), "{sentence}");
+            let lifetime = lifetime(StatusCode::OK, &ResponseDirectives::parse(&head), &head, None);
+            assert_eq!(lifetime.duration(), Duration::from_secs(*expected), "{sentence}");
         }
+    }
+
+    #[test]
+    fn lifetimes_that_are_guessed() {
+        use Lifetime::{Explicit, Heuristic, Unstated};
+        const DATE: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        const HOUR_BEFORE: (&str, &str) = ("last-modified", "Sun, 06 Nov 1994 07:49:37 GMT");
+        const YEAR_BEFORE: (&str, &str) = ("last-modified", "Sat, 06 Nov 1993 08:49:37 GMT");
+        const HOUR_AFTER: (&str, &str) = ("last-modified", "Sun, 06 Nov 1994 09:49:37 GMT");
+        const PUBLIC: (&str, &str) = ("cache-control", "public");
+        let secs = Duration::from_secs;
+        let rows: &[(&str, u16, Lines, Lifetime)] = &[
+            ("a tenth of the time since then (RFC 9111 §4.2.2)", 200, &[DATE, HOUR_BEFORE], Heuristic(secs(360))),
+            ("no more than the bound", 200, &[DATE, YEAR_BEFORE], Heuristic(secs(86_400))),
+            ("modified in the future", 200, &[DATE, HOUR_AFTER], Heuristic(secs(0))),
+            ("nothing to go by", 200, &[DATE], Unstated),
+            ("what is stated is not guessed", 200, &[DATE, HOUR_BEFORE, ("expires", "0")], Explicit(secs(0))),
+            (
+                "a status that is heuristically cacheable (RFC 9110 §15.1)",
+                404,
+                &[DATE, HOUR_BEFORE],
+                Heuristic(secs(360)),
+            ),
+            ("one that is not", 500, &[DATE, HOUR_BEFORE], Unstated),
+            ("one that is not, marked as cacheable", 599, &[DATE, HOUR_BEFORE, PUBLIC], Heuristic(secs(360))),
+        ];
+        for (sentence, status, lines, expected) in rows {
+            let (status, head) = (StatusCode::from_u16(*status).unwrap(), head(lines));
+            let said = ResponseDirectives::parse(&head);
+            assert_eq!(lifetime(status, &said, &head, Some(secs(86_400))), *expected, "{sentence}");
+        }
+        let targeted = ResponseDirectives { targeted: true, ..ResponseDirectives::default() };
+        let expires = head(&[DATE, ("expires", "Sun, 06 Nov 1994 09:49:37 GMT")]);
+        assert_eq!(lifetime(StatusCode::OK, &targeted, &expires, None), Unstated, "RFC 9213 §2.2: Expires is ignored");
     }
 
     proptest! {
@@ -125,7 +211,7 @@ mod tests {
             any in any_head(&["age", "date", "expires", "cache-control"]), asked: u32, received: u32,
         ) {
             let _ = initial_age(&any, at(asked.into()), at(received.into()));
-            let _ = lifetime(&ResponseDirectives::parse(&any), &any);
+            let _ = lifetime(StatusCode::OK, &ResponseDirectives::parse(&any), &any, Some(Duration::MAX));
         }
     }
 }

@@ -10,8 +10,10 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header, response};
 
+use super::ask::Ask;
 use super::decide::shared_by_check;
-use super::digest::{self, Sha256};
+use super::digest::{self, Digest, Sha256};
+use super::integrity;
 use super::moment::Now;
 use super::outcome::{Proof, Unproven};
 use super::policy::{Policy, Verify};
@@ -19,6 +21,8 @@ use super::promise::Confirmation;
 use super::question::tag_proof;
 use super::stored::{Standing, StoredHead, StoredResponse};
 use super::validator::{self, EntityTag};
+
+pub mod part;
 
 /// What an answer says.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ pub enum Verdict {
 /// When an exchange was made: what a judgement needs to know of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
-    /// The moment it began and the epoch of its target then.
+    /// The moment and the invalidation epoch in which it began.
     pub standing: Standing,
     /// The wall time as it began.
     pub asked: SystemTime,
@@ -46,11 +50,15 @@ pub struct Exchange {
 
 /// Judges the answer to a conditional GET about `candidates`; `selected` says whether the request's own fields select the
 /// first of them.
+///
+/// Where the answer [claims a digest](repr_claim), the content's own is needed: callers compute it before, off the
+/// runtime's threads.
 #[must_use]
 pub fn conditional(
     candidates: &[Arc<StoredResponse>],
     selected: bool,
     answer: &response::Parts,
+    ask: &Ask,
     policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
@@ -62,9 +70,23 @@ pub fn conditional(
         return Verdict::Unproven(Unproven::Age);
     }
     match picked(candidates, selected, &answer.headers, policy) {
-        Ok((stored, proof)) => Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, exchange)),
+        // RFC 9530 §3: in a 304 it is the digest of what the 200 would have carried. An origin that uses a validator
+        // again for other bytes says so here.
+        Ok((stored, _)) if says_other_bytes(stored, answer) => Verdict::Unproven(Unproven::Contradicted),
+        Ok((stored, proof)) => {
+            Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, ask, policy, exchange))
+        }
         Err(unproven) => Verdict::Unproven(unproven),
     }
+}
+
+/// Whether a 304 claims another digest than that of the stored bytes, and its validator is one that equal bytes share:
+/// behind a weak tag or a date the bytes may differ. The digest of no bytes says nothing: it is that of the 304 itself,
+/// by an origin that takes the one for the other.
+fn says_other_bytes(stored: &StoredResponse, answer: &response::Parts) -> bool {
+    let of_bytes = stored.recognised().is_some() || stored.head().tag.as_ref().is_some_and(|tag| !tag.weak);
+    let claimed = repr_claim(answer).filter(|claimed| *claimed != Digest::of(b"", claimed.algorithm()));
+    of_bytes && claimed.is_some_and(|claimed| stored.digest(claimed.algorithm()) != claimed)
 }
 
 /// Which candidate a 304 confirms (RFC 9111 §4.3.4), and by what.
@@ -107,12 +129,15 @@ fn why_not(stored: &StoredResponse) -> Unproven {
     }
 }
 
-/// Judges the answer to a HEAD about `stored` (RFC 9111 §4.3.5, and stricter: what agrees must be a proof).
+/// Judges the answer to a HEAD about `stored` (RFC 9111 §4.3.5, and stricter: what agrees must be a proof). `own_digest` is
+/// the stored content's digest by the algorithm of [`repr_claim`].
 #[must_use]
 pub fn head(
     stored: &Arc<StoredResponse>,
-    sha256: Option<Sha256>,
+    own_digest: Option<Digest>,
     answer: &response::Parts,
+    ask: &Ask,
+    policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
     if answer.status != StatusCode::OK {
@@ -125,14 +150,14 @@ pub fn head(
     if own.fields.get(header::CONTENT_ENCODING) != answer.headers.get(header::CONTENT_ENCODING) {
         return Verdict::Unproven(Unproven::NothingComparable);
     }
-    let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, exchange));
-    if let (Some(claimed), Some(sha256)) = (digest::repr_digest_of(&answer.headers), sha256) {
-        return if claimed == sha256 { same(Proof::ReprDigest) } else { Verdict::Changed };
+    let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, ask, policy, exchange));
+    if let (Some(claimed), Some(own_digest)) = (repr_claim(answer), own_digest) {
+        return if claimed == own_digest { same(Proof::ReprDigest) } else { Verdict::Changed };
     }
     let Some((own_tag, tag)) = own.tag.as_ref().zip(EntityTag::of(&answer.headers)) else {
         return Verdict::Unproven(Unproven::NothingComparable);
     };
-    let length = answer.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = content_length(&answer.headers);
     let modified = validator::date_of(&answer.headers, header::LAST_MODIFIED);
     let differs = !own_tag.weak_eq(&tag)
         || length.is_some_and(|length| length != stored.len() as u64)
@@ -145,10 +170,65 @@ pub fn head(
     }
 }
 
-/// Whether a HEAD answer carries a `Repr-Digest`, so that the stored content's own SHA-256 is worth computing.
+/// The `Repr-Digest` that an answer without content carries: the stored content's own by the same algorithm is worth
+/// computing.
 #[must_use]
-pub fn head_needs_digest(answer: &response::Parts) -> bool {
-    digest::repr_digest_of(&answer.headers).is_some()
+pub fn repr_claim(answer: &response::Parts) -> Option<Digest> {
+    integrity::repr_digest(&answer.headers)
+}
+
+/// What the answer to a client's HEAD says about a stored GET response (RFC 9111 §4.3.5).
+#[derive(Debug)]
+pub enum HeadUpdate {
+    /// It describes the same response: this is that response with the fields of the HEAD.
+    ///
+    /// It stands where it stood: that fields agree is no proof of sameness, so nothing was confirmed.
+    Freshened(Arc<StoredResponse>),
+    /// It describes another one.
+    Differs,
+    /// It says nothing that could be compared.
+    Silent,
+}
+
+/// Compares the 200 to a client's HEAD with `stored`, which the request could have selected.
+///
+/// RFC 9111 §4.3.5: "if the stored response and HEAD response have matching values for any received validator fields
+/// (ETag and Last-Modified) and, if the HEAD response has a Content-Length header field, the value of Content-Length
+/// matches that of the stored response, the cache SHOULD update the stored response [..]; otherwise, the cache SHOULD
+/// consider the stored response to be stale." A `Repr-Digest` counts beside them where the content's own is known. One
+/// that carries none of these is [`HeadUpdate::Silent`] here: a new lifetime should have some ground.
+#[must_use]
+pub fn head_update(
+    stored: &StoredResponse,
+    answer: &response::Parts,
+    ask: &Ask,
+    policy: &Policy,
+    asked: SystemTime,
+    answered: Now,
+) -> HeadUpdate {
+    if answer.status != StatusCode::OK || stored.head().status != StatusCode::OK {
+        return HeadUpdate::Silent;
+    }
+    let (own, theirs) = (stored.head(), &answer.headers);
+    let compared = [
+        EntityTag::of(theirs).map(|tag| own.tag == Some(tag)),
+        validator::date_of(theirs, header::LAST_MODIFIED).map(|date| own.last_modified == Some(date)),
+        content_length(theirs).map(|length| length == stored.len() as u64),
+        repr_claim(answer)
+            .filter(|claimed| stored.is_digested(claimed.algorithm()))
+            .map(|claimed| stored.digest(claimed.algorithm()) == claimed),
+    ];
+    if compared.contains(&Some(false)) {
+        return HeadUpdate::Differs;
+    }
+    if !compared.contains(&Some(true)) {
+        return HeadUpdate::Silent;
+    }
+    HeadUpdate::Freshened(Arc::new(stored.freshened(theirs, &ask.fields, policy, asked, answered, stored.standing())))
+}
+
+fn content_length(head: &HeaderMap) -> Option<u64> {
+    head.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Judges what the digest endpoint answered about `stored`, whose SHA-256 is `sha256`.
@@ -158,6 +238,8 @@ pub fn digest_endpoint(
     sha256: Sha256,
     answer: &response::Parts,
     content: &[u8],
+    ask: &Ask,
+    policy: &Policy,
     exchange: Exchange,
 ) -> Verdict {
     if answer.headers.contains_key(header::AGE) {
@@ -168,7 +250,7 @@ pub fn digest_endpoint(
         Some(current) if current == sha256 => {
             // The endpoint's own fields say nothing about the representation's.
             let nothing = HeaderMap::new();
-            Verdict::Same(confirm(stored, &nothing, answer.status, Proof::DigestEndpoint, exchange))
+            Verdict::Same(confirm(stored, &nothing, answer.status, Proof::DigestEndpoint, ask, policy, exchange))
         }
         Some(_) => Verdict::Changed,
     }
@@ -179,9 +261,11 @@ fn confirm(
     update: &HeaderMap,
     status: StatusCode,
     proof: Proof,
+    ask: &Ask,
+    policy: &Policy,
     exchange: Exchange,
 ) -> Confirmation {
-    let fresh = stored.freshened(update, exchange.asked, exchange.answered, exchange.standing);
+    let fresh = stored.freshened(update, &ask.fields, policy, exchange.asked, exchange.answered, exchange.standing);
     Confirmation::new(Arc::new(fresh), exchange.standing.confirmed, proof, status)
 }
 

@@ -1,9 +1,10 @@
 //! `CacheKey`: what a stored response is found by; `ExchangeKey`: which requests may share an exchange.
 //!
-//! Both are bytes made of parts that each carry their length, so no two different inputs make the same key. Target and
-//! query are taken byte for byte: nothing is decoded, dropped or reordered.
+//! Both are bytes made of parts that each carry their length, so no two different inputs make the same key. Path and
+//! query are taken byte for byte, as the route's [`KeyRule`](super::key_rule::KeyRule) hands them over: unless a route
+//! says otherwise, nothing is dropped or reordered, and nothing is ever decoded.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
 use http::header::HeaderName;
@@ -18,6 +19,12 @@ impl CacheKey {
     pub const AUTHORIZATION: u8 = 1;
     /// The tag of the part that holds the request's `Cookie`, on a route that keys by it.
     pub const COOKIE: u8 = 2;
+    /// The tag of a part that holds a field by name (`key_headers`).
+    pub const FIELD: u8 = 8;
+    /// The tag of a part that holds a cookie by name (`key_cookies`).
+    pub const CRUMB: u8 = 9;
+    /// The tag of a part that holds a named segment of the path (`key_path`).
+    pub const SEGMENT: u8 = 10;
 
     /// The key for a target URI, with the `extra` parts that a route adds, each under a tag.
     ///
@@ -71,8 +78,23 @@ impl CacheKey {
     /// Two targets may share one: what is invalidated by it may be more than was meant, never less.
     #[must_use]
     pub fn target_hash(&self) -> u64 {
+        hash(self.target_bytes())
+    }
+
+    /// A hash of the origin, which is scheme, host and port (RFC 9110 §4.3.1), likewise.
+    #[must_use]
+    pub fn origin_hash(&self) -> u64 {
+        let [scheme, authority, _] = self.target_parts();
+        hash((scheme, authority))
+    }
+
+    /// The same for the target without its query, in a way that meets no target's own.
+    #[must_use]
+    pub fn path_hash(&self) -> u64 {
+        let [scheme, authority, path_and_query] = self.target_parts();
+        let path = path_and_query.split(|byte| *byte == b'?').next().unwrap_or_default();
         let mut hasher = DefaultHasher::new();
-        self.target_bytes().hash(&mut hasher);
+        (scheme, authority, path).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -84,6 +106,12 @@ impl CacheKey {
         }
         parts
     }
+}
+
+fn hash(parts: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What requests must agree in to share an exchange: the cache key, and every field that could select a representation.
@@ -150,7 +178,7 @@ fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
 }
 
 /// The first part of `bytes`, and what follows it.
-fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut length = 0;
     let mut rest = bytes;
     for shift in (0..usize::BITS).step_by(7) {
@@ -166,7 +194,7 @@ fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// RFC 9110 §4.2.3: "If the port is equal to the default port for a scheme, the normal form is to omit the port
 /// subcomponent. [..] The scheme and host are case-insensitive"; §4.2.1: an empty port is the default.
-fn normal_authority(scheme: &str, authority: &[u8]) -> Vec<u8> {
+pub(super) fn normal_authority(scheme: &str, authority: &[u8]) -> Vec<u8> {
     let authority = authority.to_ascii_lowercase();
     let port = match scheme {
         "http" => &b":80"[..],
@@ -240,6 +268,25 @@ mod tests {
             assert_eq!(key.target(), (&b"api.example"[..], "/me?x=1"));
             assert_eq!(key.scheme(), "https");
             assert_eq!((key.target_bytes(), key.target_hash()), (plain.as_bytes(), plain.target_hash()));
+            assert_eq!(key.origin_hash(), plain.origin_hash());
+            assert_eq!(key.path_hash(), self::key("https", "api.example", "/me").path_hash(), "whatever the query");
+        }
+        assert_ne!(plain.path_hash(), key("https", "api.example", "/you").path_hash());
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let rows = [
+            ("whatever the path", ("http", "a", "/b"), true),
+            ("a host's case", ("http", "A", "/"), true),
+            ("the default port", ("http", "a:80", "/"), true),
+            ("another scheme", ("https", "a", "/"), false),
+            ("another host", ("http", "b", "/"), false),
+            ("another port", ("http", "a:8080", "/"), false),
+        ];
+        for (sentence, other, same) in rows {
+            let same_hash = key("http", "a", "/").origin_hash() == key(other.0, other.1, other.2).origin_hash();
+            assert_eq!(same_hash, same, "RFC 9110 §4.3.1: {sentence}");
         }
     }
 

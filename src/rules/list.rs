@@ -8,19 +8,20 @@
 /// A comma within a quoted string does not separate. A quote that is never closed is an ordinary byte, so it cannot
 /// hide the members after it (`max-age="60, no-store` still says `no-store`). Linear in the length of `value`.
 pub fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // RFC 9110 §5.6.1.2: "A recipient MUST parse and ignore a reasonable number of empty list elements".
+    pieces(value, b',').filter(|member| !member.is_empty())
+}
+
+/// What stands between the separators of `value`, without surrounding whitespace, empty pieces among them: for fields
+/// that are not known to be lists, and for parameters (`;`). Quotes are read as in [`members`].
+pub fn pieces(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(value);
     let mut quotes = true;
     std::iter::from_fn(move || {
-        while let Some(now) = rest {
-            let end = member_end(now, &mut quotes);
-            rest = now.get(end + 1..);
-            // RFC 9110 §5.6.1.2: "A recipient MUST parse and ignore a reasonable number of empty list elements".
-            let member = trim(&now[..end]);
-            if !member.is_empty() {
-                return Some(member);
-            }
-        }
-        None
+        let now = rest?;
+        let end = piece_end(now, separator, &mut quotes);
+        rest = now.get(end + 1..);
+        Some(trim(&now[..end]))
     })
 }
 
@@ -52,15 +53,15 @@ pub fn unquote(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(said)
 }
 
-/// Where the first member of `value` ends: at a comma outside quotes, or at the end.
+/// Where the first piece of `value` ends: at a separator outside quotes, or at the end.
 ///
 /// `quotes` turns false at the first quote that is never closed, so that no later quote is looked up again: that would
 /// make `"\"\"\"` quadratic.
-fn member_end(value: &[u8], quotes: &mut bool) -> usize {
+fn piece_end(value: &[u8], separator: u8, quotes: &mut bool) -> usize {
     let mut at = 0;
     while let Some(&byte) = value.get(at) {
         match byte {
-            b',' => return at,
+            _ if byte == separator => return at,
             b'"' if *quotes => match closing_quote(value, at) {
                 Some(close) => at = close,
                 None => *quotes = false,
@@ -107,6 +108,16 @@ mod tests {
         for (sentence, value, expected) in rows {
             assert_eq!(read(value), *expected, "{sentence}");
         }
+    }
+
+    #[test]
+    fn pieces_may_be_empty() {
+        let read = |value: &'static str, separator| -> Vec<_> {
+            pieces(value.as_bytes(), separator).map(|piece| std::str::from_utf8(piece).unwrap()).collect()
+        };
+        assert_eq!(read(" a ,,\"b, c\",", b','), ["a", "", "\"b, c\"", ""]);
+        assert_eq!(read("a ; b=\"1;2\"", b';'), ["a", "b=\"1;2\""]);
+        assert_eq!(read("", b','), [""]);
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! cache's decisions is in this folder, and can be enumerated in tables.
 //!
 //! In reading order: what a route says ([`policy`]) and what ends can be named ([`outcome`]); a request is read
-//! ([`ask`]) and named ([`key`], [`vary`]), what is stored for it looked up ([`lookup`], [`stored`]), and something
+//! ([`ask`], [`query`]) and named ([`key`], [`key_rule`], [`vary`]), what is stored for it looked up ([`lookup`],
+//! [`stored`]), and something
 //! decided ([`decide`]). A question is chosen ([`question`], by what was learned: [`learn`]), its answer judged
-//! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`]). The rest are leaves.
+//! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`],
+//! [`posted`]). The rest are leaves.
 
 pub mod moment;
 pub mod outcome;
@@ -14,6 +16,8 @@ pub mod policy;
 
 pub mod ask;
 pub mod key;
+pub mod key_rule;
+pub mod query;
 pub mod vary;
 
 pub mod lookup;
@@ -28,18 +32,31 @@ pub mod judge;
 pub mod promise;
 
 pub mod admit;
+pub mod posted;
 
 pub mod clock_tag;
+pub mod completion;
 pub mod digest;
 pub mod directives;
 pub mod fields;
 pub mod forwarding;
 pub mod freshness;
+pub mod graphql;
+pub mod groups;
+pub mod integrity;
+pub mod interim;
 pub mod list;
+pub mod location;
+pub mod multipart;
+pub mod no_vary_search;
+pub mod partial;
 pub mod preconditions;
+pub mod preference;
+pub mod range;
 pub mod recognise;
 mod stored_fields;
 mod tag_list;
+pub mod targeted;
 pub mod validator;
 
 #[cfg(test)]

@@ -32,15 +32,21 @@ words! {
     PassReason {
         /// The route is configured `verify = "off"`.
         VerifyOff = "verify-off",
-        /// Neither GET nor HEAD.
+        /// Neither GET nor HEAD nor a query.
         Method = "method",
         /// The request asks to change the protocol.
         Upgrade = "upgrade",
         /// A GET or HEAD with content: its meaning is not in the key.
         Content = "content",
-        /// A range request for something that is not answered from the store.
+        /// A query whose content is longer than `content_max`, or has trailers.
+        ContentTooLong = "content-too-long",
+        /// A query whose content was not there in time (`limits.head_timeout`).
+        ContentLate = "content-late",
+        /// A QUERY that does not say what its content is: it is for the origin to fail it (RFC 10008 §2).
+        ContentType = "content-type",
+        /// A `Range` in another unit than bytes: only the origin knows what it means.
         Range = "range",
-        /// A precondition that only the origin can evaluate (`If-Match`, `If-Unmodified-Since`, `If-Range`).
+        /// A precondition that only the origin can evaluate (`If-Match`, `If-Unmodified-Since`).
         Precondition = "precondition",
         /// The request says `Cache-Control: no-store`.
         NoStore = "no-store",
@@ -62,6 +68,8 @@ words! {
         Absent = "uri-miss",
         /// Something is stored, for other selecting fields (RFC 9111 §4.1).
         VaryMismatch = "vary-miss",
+        /// A part of the response is stored, and not the one that is asked for, or not a current one.
+        Partial = "partial",
         /// The check found that the stored response is not current.
         Changed = "changed",
         /// The check proved nothing.
@@ -76,9 +84,14 @@ words! {
     Excuse {
         /// RFC 9111 says that it is fresh, and the route's `verify` is `when-stale`.
         Fresh = "fresh",
+        /// It is stale by no more than the request accepts (`max-stale`, RFC 9111 §5.2.1.2).
+        MaxStale = "max-stale",
+        /// It is stale by no more than the response allows while it is being validated (RFC 5861 §3).
+        StaleWhileRevalidate = "stale-while-revalidate",
         /// An exchange confirmed it within the route's lease.
         Lease = "lease",
-        /// The origin could not be asked, and the route says `on_check_error = "serve-stale"` (RFC 5861 §4).
+        /// The origin could not be asked, and the route (`on_check_error = "serve-stale"`), the response or the request
+        /// allows it (`stale-if-error`, RFC 5861 §4).
         StaleIfError = "stale-if-error",
     }
 }
@@ -132,6 +145,8 @@ words! {
         YoungTag = "young-tag",
         /// The origin confirmed what was not so.
         Distrusted = "distrusted",
+        /// The request is a POST: it can be repeated and its answers compared, and no other check of it is defined.
+        Post = "post",
         /// The configured strategy has nothing to work with here.
         Unusable = "unusable",
     }
@@ -158,6 +173,8 @@ words! {
         NoDigest = "no-digest",
         /// A 304 that repeats no tag is held against a full GET now and then; this was such a time.
         Audit = "audit",
+        /// The validators agree, but the answer's `Repr-Digest` is not that of the stored bytes.
+        Contradicted = "contradicted",
         /// The stored response is still being received, and cannot be compared.
         Filling = "filling",
     }
@@ -188,10 +205,12 @@ words! {
         EventStream = "event-stream",
         /// The body ended early.
         Incomplete = "incomplete",
-        /// `Content-Length` or `Repr-Digest` contradicts the bytes.
+        /// `Content-Length`, `Content-Digest` or `Repr-Digest` contradicts the bytes.
         Contradicted = "contradicted",
         /// Neither fresh for any time nor equipped with a validator: nothing would be gained (`when-stale`).
         NeverUsable = "never-usable",
+        /// An error, while something is stored that may be served in its place (RFC 5861 §4).
+        StaleIfError = "stale-if-error",
         /// The answer is partial or otherwise not the whole representation.
         Partial = "partial",
         /// Nobody waits for it any longer and it is not being recorded.
@@ -230,6 +249,8 @@ words! {
         Miss = "miss",
         /// Stored for other selecting fields: the representation was fetched.
         VaryMiss = "vary-miss",
+        /// A part of it was stored, but not what was asked for: that was fetched, or what the part lacked.
+        Partial = "partial",
         /// Stood aside.
         Pass = "pass",
         /// Answered here.
@@ -268,7 +289,7 @@ impl Outcome {
     pub const fn is_hit(&self) -> Option<bool> {
         match self.kind {
             Kind::Checked | Kind::Excused => Some(true),
-            Kind::Changed | Kind::Miss | Kind::VaryMiss => Some(false),
+            Kind::Changed | Kind::Miss | Kind::VaryMiss | Kind::Partial => Some(false),
             Kind::Pass | Kind::Refused | Kind::Failed => None,
         }
     }
@@ -287,6 +308,9 @@ impl Outcome {
             Kind::Changed => member.push_str("fwd=stale"),
             Kind::Miss => member.push_str("fwd=uri-miss"),
             Kind::VaryMiss => member.push_str("fwd=vary-miss"),
+            // RFC 9211 §2.2: "The cache was able to select a partial response for the request, but it did not contain all
+            // of the requested ranges (or the request was for the complete response)."
+            Kind::Partial => member.push_str("fwd=partial"),
             Kind::Pass => member.push_str(match self.reason {
                 "method" => "fwd=method",
                 "no-store" => "fwd=request",
@@ -340,7 +364,7 @@ mod tests {
         check(Unproven::ALL.iter().map(|word| word.as_str()).collect());
         check(SkipReason::ALL.iter().map(|word| word.as_str()).collect());
         check(Refusal::ALL.iter().map(|word| word.as_str()).collect());
-        assert_eq!(Kind::ALL.len(), 8);
+        assert_eq!(Kind::ALL.len(), 9);
     }
 
     #[test]
@@ -355,6 +379,7 @@ mod tests {
         check(Kind::Excused, "fresh", None, Some("truehit; hit; detail=fresh"));
         check(Kind::Excused, "stale-if-error", None, Some("truehit; fwd=stale; detail=stale-if-error"));
         check(Kind::Changed, "changed", Some(200), Some("truehit; fwd=stale; fwd-status=200; detail=changed"));
+        check(Kind::Partial, "partial", Some(206), Some("truehit; fwd=partial; fwd-status=206; detail=partial"));
         check(Kind::Miss, "uri-miss", Some(200), Some("truehit; fwd=uri-miss; fwd-status=200; detail=uri-miss"));
         check(Kind::VaryMiss, "vary-miss", Some(200), Some("truehit; fwd=vary-miss; fwd-status=200; detail=vary-miss"));
         for reason in PassReason::ALL {
@@ -378,7 +403,7 @@ mod tests {
     fn what_counts_as_a_hit() {
         let hit = |kind| Outcome::new(kind, "").is_hit();
         assert_eq!([Kind::Checked, Kind::Excused].map(hit), [Some(true); 2]);
-        assert_eq!([Kind::Changed, Kind::Miss, Kind::VaryMiss].map(hit), [Some(false); 3]);
+        assert_eq!([Kind::Changed, Kind::Miss, Kind::VaryMiss, Kind::Partial].map(hit), [Some(false); 4]);
         assert_eq!([Kind::Pass, Kind::Refused, Kind::Failed].map(hit), [None; 3]);
     }
 }

@@ -5,6 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::HeaderName;
+
+use super::key_rule::KeyRule;
+
 /// When a stored response must be checked before it may be served (`verify`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
@@ -140,16 +144,43 @@ pub struct Policy {
     pub on_check_error: OnCheckError,
     /// What else counts as proof.
     pub trust: Trust,
+    /// What of a request is in its key.
+    pub key: Arc<KeyRule>,
+    /// Whether responses say by `No-Vary-Search` for which other queries they answer (`no_vary_search`).
+    pub no_vary_search: bool,
     /// What `Authorization` means for sharing.
     pub authorization: Credentials,
     /// What `Cookie` means for sharing.
     pub cookies: Credentials,
     /// Whether a response with `Set-Cookie` may be stored (`set_cookie = "store"`; never by default).
     pub set_cookie: bool,
+    /// Whether a response that only the end of the connection ends may be stored (`close_delimited = "store"`).
+    pub close_delimited: bool,
+    /// The longest heuristic freshness lifetime (RFC 9111 §4.2.2), or `None` where none is guessed (`heuristic`).
+    pub heuristic_max: Option<Duration>,
+    /// Whether a response is found by the language that a request prefers (`select_language`, under `when-stale`).
+    pub select_language: bool,
+    /// Response fields that speak to this cache in place of `Cache-Control`, the first that is present and valid
+    /// (RFC 9213 §2.2, `targeted`).
+    pub targeted: Arc<[HeaderName]>,
+    /// Whether clients get these fields too (`targeted_fields`).
+    pub targeted_forwarded: bool,
     /// Where a digest can be asked for, if anywhere.
     pub digest_endpoint: Option<DigestEndpoint>,
     /// The largest body that is stored, in bytes.
     pub object_max: u64,
+    /// The longest content of a request that a stored response may answer, in bytes.
+    pub content_max: u64,
+    /// Whether a POST that carries a GraphQL query is one of those (`graphql`).
+    pub graphql: bool,
     /// How requests share exchanges.
     pub collapse: Collapse,
+}
+
+impl Policy {
+    /// Whether a response is found by its language alone: only where a fresh response is served unasked.
+    #[must_use]
+    pub fn selects_by_language(&self) -> bool {
+        self.select_language && self.verify == Verify::WhenStale
+    }
 }

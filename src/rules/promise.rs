@@ -15,29 +15,32 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use super::ask::Ask;
 use super::collapse;
 use super::moment::Moment;
 use super::outcome::{Excuse, Proof};
+use super::partial::PartialResponse;
+use super::range::ContentRange;
 use super::stored::StoredResponse;
 
 /// What an exchange showed: this stored response was the origin's current one at some time after `began`.
 #[derive(Clone, Debug)]
-pub struct Confirmation {
-    response: Arc<StoredResponse>,
+pub struct Confirmation<R = StoredResponse> {
+    response: Arc<R>,
     began: Moment,
     proof: Proof,
     status: StatusCode,
 }
 
-impl Confirmation {
+impl<R> Confirmation<R> {
     /// For the judge alone.
-    pub(super) const fn new(response: Arc<StoredResponse>, began: Moment, proof: Proof, status: StatusCode) -> Self {
+    pub(super) const fn new(response: Arc<R>, began: Moment, proof: Proof, status: StatusCode) -> Self {
         Self { response, began, proof, status }
     }
 
     /// The response that was confirmed, to be kept.
     #[must_use]
-    pub const fn response(&self) -> &Arc<StoredResponse> {
+    pub const fn response(&self) -> &Arc<R> {
         &self.response
     }
 
@@ -56,7 +59,7 @@ impl Confirmation {
     /// Vouches for the response towards a request that arrived at `arrived`, or refuses because the exchange began
     /// before that: then the request needs an excuse like any other.
     #[must_use]
-    pub fn vouch(&self, arrived: Moment) -> Option<Checked> {
+    pub fn vouch(&self, arrived: Moment) -> Option<Checked<R>> {
         let usable = collapse::usable(self.began, arrived, Duration::ZERO);
         usable.then(|| Checked { response: Arc::clone(&self.response), proof: self.proof })
     }
@@ -64,21 +67,21 @@ impl Confirmation {
 
 /// A stored response that may be served, one way or the other.
 #[derive(Clone, Debug)]
-pub enum Served {
+pub enum Served<R = StoredResponse> {
     /// The origin confirmed it.
-    Checked(Checked),
+    Checked(Checked<R>),
     /// A policy allowed it.
-    Excused(Excused),
+    Excused(Excused<R>),
 }
 
 /// A stored response that the origin confirmed by an exchange that began after the request arrived.
 #[derive(Clone, Debug)]
-pub struct Checked {
-    response: Arc<StoredResponse>,
+pub struct Checked<R = StoredResponse> {
+    response: Arc<R>,
     proof: Proof,
 }
 
-impl Checked {
+impl<R> Checked<R> {
     /// What showed it.
     #[must_use]
     pub const fn proof(&self) -> Proof {
@@ -88,14 +91,14 @@ impl Checked {
 
 /// A stored response that a named policy allows to be served unchecked.
 #[derive(Clone, Debug)]
-pub struct Excused {
-    response: Arc<StoredResponse>,
+pub struct Excused<R = StoredResponse> {
+    response: Arc<R>,
     excuse: Excuse,
 }
 
-impl Excused {
+impl<R> Excused<R> {
     /// For [`decide`](super::decide) alone.
-    pub(super) const fn new(response: Arc<StoredResponse>, excuse: Excuse) -> Self {
+    pub(super) const fn new(response: Arc<R>, excuse: Excuse) -> Self {
         Self { response, excuse }
     }
 
@@ -106,20 +109,31 @@ impl Excused {
     }
 }
 
-impl Served {
+impl<R> Served<R> {
     /// The response: its head, and facts about its content.
     #[must_use]
-    pub const fn response(&self) -> &Arc<StoredResponse> {
+    pub const fn response(&self) -> &Arc<R> {
         match self {
             Self::Checked(checked) => &checked.response,
             Self::Excused(excused) => &excused.response,
         }
     }
+}
 
+impl Served {
     /// The content and its trailers: the door out of the store.
     #[must_use]
     pub fn into_content(self) -> (Bytes, Option<HeaderMap>) {
         self.response().content()
+    }
+}
+
+impl Served<PartialResponse> {
+    /// The part that answers the request, and which one that is: the only way in which a stored part leaves as it is.
+    #[must_use]
+    pub fn part_for(&self, ask: &Ask) -> Option<(Bytes, ContentRange)> {
+        let range = self.response().answers(ask)?;
+        Some((self.response().content(range.span())?, range))
     }
 }
 

@@ -10,6 +10,7 @@ use super::learn::{Learned, Support};
 use super::lookup::Lookup;
 use super::outcome::{FetchReason, Proof, Why};
 use super::policy::{CheckHow, Policy, Strategy, Verify};
+use super::query::Query;
 use super::stored::StoredResponse;
 use super::validator::EntityTag;
 
@@ -38,29 +39,44 @@ pub struct Check {
     pub selected: bool,
 }
 
+impl Check {
+    /// The same for what is stored under a twin of the request's target. Where each hit is checked, no other variant of
+    /// the twin is asked about, and only an answer that repeats the tag can confirm: it was made for the request's own
+    /// target, and says by the tag that what is stored for the twin is its representation too.
+    #[must_use]
+    pub fn for_twin(mut self, ask: &Ask, policy: &Policy) -> Self {
+        if ask.twin.is_some() && policy.verify != Verify::WhenStale {
+            self.candidates.truncate(1);
+            self.selected = false;
+        }
+        self
+    }
+}
+
 /// Chooses what to ask about what `lookup` found.
 #[must_use]
 pub fn choose(ask: &Ask, lookup: &Lookup, policy: &Policy, learned: &Learned) -> Question {
     let candidates = candidates(ask, lookup);
     let Some(first) = candidates.first() else {
-        return Question::Whole(match lookup {
-            Lookup::Absent => FetchReason::Absent,
-            Lookup::VaryMismatch(_) | Lookup::Found(..) => FetchReason::VaryMismatch,
-        });
+        return Question::Whole(lookup.why_missing());
     };
     // What was stored for other selecting fields can only be confirmed by a tag that the origin picks, and that it is
     // believed to pick by.
-    let pickable = !learned.distrusted && candidates.iter().any(|stored| by_tag(stored, policy).is_some());
+    let conditional = ask.is_conditional();
+    let pickable =
+        conditional && !learned.distrusted && candidates.iter().any(|stored| by_tag(stored, policy).is_some());
     if lookup.found().is_none() && !pickable {
         return Question::Whole(FetchReason::VaryMismatch);
     }
     let (strategy, why) = if lookup.found().is_none() {
         (Strategy::Conditional, Why::StrongTag)
     } else if policy.verify == Verify::WhenStale {
-        match rfc(first) {
+        match rfc(first).filter(|_| conditional) {
             Some(chosen) => chosen,
             None => return Question::Whole(FetchReason::Uncheckable),
         }
+    } else if let Some(query) = &ask.query {
+        by_content(query, first, &candidates, policy, learned)
     } else {
         strict(first, &candidates, policy, learned)
     };
@@ -128,6 +144,24 @@ fn strict(
     }
 }
 
+/// For a query, the two that send its content along: HEAD has none, and a digest endpoint knows targets alone.
+fn by_content(
+    query: &Query,
+    first: &StoredResponse,
+    candidates: &[Arc<StoredResponse>],
+    policy: &Policy,
+    learned: &Learned,
+) -> (Strategy, Why) {
+    let tag = candidates.iter().find_map(|stored| by_tag(stored, policy));
+    match (tag, policy.check) {
+        _ if !query.is_conditional() => (Strategy::Body, Why::Post),
+        (_, CheckHow::Only(Strategy::Body)) => (Strategy::Body, Why::Configured),
+        _ if learned.distrusted => (Strategy::Body, Why::Distrusted),
+        (Some(why), _) => (Strategy::Conditional, why),
+        (None, _) => (Strategy::Body, why_bytes(first)),
+    }
+}
+
 fn auto(first: &StoredResponse, tag: Option<Why>, policy: &Policy, learned: &Learned) -> (Strategy, Why) {
     let head = first.head();
     if policy.digest_endpoint.is_some() && learned.digest != Support::Fails && !shared_by_check(policy) {
@@ -149,13 +183,17 @@ fn auto(first: &StoredResponse, tag: Option<Why>, policy: &Policy, learned: &Lea
             return (Strategy::Head, Why::Probe);
         }
     }
-    let why = match &head.tag {
+    (Strategy::Body, why_bytes(first))
+}
+
+/// Why nothing but bytes can be compared.
+fn why_bytes(stored: &StoredResponse) -> Why {
+    match &stored.head().tag {
         None => Why::NoValidator,
         Some(tag) if tag.weak => Why::WeakTag,
-        Some(_) if head.tag_vouches => Why::ConditionIgnored,
+        Some(_) if stored.head().tag_vouches => Why::ConditionIgnored,
         Some(_) => Why::YoungTag,
-    };
-    (Strategy::Body, why)
+    }
 }
 
 /// Why the tag (or date) of a stored response can prove sameness in a conditional request, if it can.

@@ -9,22 +9,29 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::digest::{self, Sha256};
+use super::digest::{Algorithm, Digest, Sha256, Sha512};
 use super::directives::ResponseDirectives;
+use super::freshness::Lifetime;
+use super::groups::Groups;
 use super::moment::{Moment, Now};
 use super::outcome::SkipReason;
+use super::policy::Policy;
 use super::recognise::{self, Recipe};
 use super::validator::{self, EntityTag};
 use super::vary::Vary;
-use super::{fields, freshness};
+use super::{fields, freshness, integrity, targeted};
 
-/// A response body whose every byte was received: the end was seen and the declared length agrees.
+/// A response body whose every byte was received: the end was seen, and the declared length and digests agree.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     bytes: Bytes,
     trailers: Option<HeaderMap>,
+    /// Computed when something first needs it.
+    sha256: OnceLock<Sha256>,
+    /// Likewise.
+    sha512: OnceLock<Sha512>,
 }
 
 impl Recorded {
@@ -32,8 +39,9 @@ impl Recorded {
     /// the buffer alive).
     ///
     /// # Errors
-    /// [`SkipReason::Contradicted`] if `declared`, the `Content-Length`, or the `Repr-Digest` in `head` disagrees with
-    /// the bytes. The digest is only computed where the head claims one.
+    /// [`SkipReason::Contradicted`] if the bytes disagree with `declared`, the `Content-Length`, or with a digest that
+    /// `head` or `trailers` claim (RFC 9530). Digests are computed where one is claimed: callers with more than a few
+    /// KiB do this off the runtime threads.
     pub fn complete(
         chunks: &[Bytes],
         declared: Option<u64>,
@@ -48,10 +56,28 @@ impl Recorded {
         for chunk in chunks {
             whole.extend_from_slice(chunk);
         }
-        if digest::repr_digest_of(head).is_some_and(|claimed| claimed != Sha256::of(&whole)) {
-            return Err(SkipReason::Contradicted);
+        let (sha256, sha512) = (OnceLock::new(), OnceLock::new());
+        let recorded = Self { bytes: Bytes::from(whole), trailers, sha256, sha512 };
+        let agrees = |claim: Digest| recorded.digest(claim.algorithm()) == claim;
+        if integrity::claims(head, recorded.trailers.as_ref()).all(agrees) {
+            Ok(recorded)
+        } else {
+            Err(SkipReason::Contradicted)
         }
-        Ok(Self { bytes: Bytes::from(whole), trailers })
+    }
+
+    fn digest(&self, algorithm: Algorithm) -> Digest {
+        match algorithm {
+            Algorithm::Sha256 => Digest::Sha256(*self.sha256.get_or_init(|| Sha256::of(&self.bytes))),
+            Algorithm::Sha512 => Digest::Sha512(*self.sha512.get_or_init(|| Sha512::of(&self.bytes))),
+        }
+    }
+
+    fn is_digested(&self, algorithm: Algorithm) -> bool {
+        match algorithm {
+            Algorithm::Sha256 => self.sha256.get().is_some(),
+            Algorithm::Sha512 => self.sha512.get().is_some(),
+        }
     }
 
     /// Length in bytes.
@@ -65,14 +91,6 @@ impl Recorded {
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
-}
-
-/// Content and what was computed from it; shared by all heads that freshening makes.
-#[derive(Debug)]
-struct Content {
-    recorded: Recorded,
-    /// Computed when something first needs it.
-    sha256: OnceLock<Sha256>,
 }
 
 /// A response head ready to be stored: filtered, copied, parsed once.
@@ -90,41 +108,63 @@ pub struct StoredHead {
     pub tag_vouches: bool,
     /// The origin's `Last-Modified`.
     pub last_modified: Option<SystemTime>,
+    /// That date, if it is a strong validator of the content (RFC 9110 §8.8.2.2).
+    pub strong_date: Option<SystemTime>,
     /// The fields that select this response.
     pub vary: Vary,
+    /// The groups with which it is invalidated.
+    pub groups: Groups,
     /// `corrected_initial_age` (RFC 9111 §4.2.3).
     initial_age: Duration,
     /// When the head was received.
     received: Moment,
     /// Freshness lifetime (RFC 9111 §4.2.1).
-    lifetime: Duration,
+    lifetime: Lifetime,
 }
 
 impl StoredHead {
     /// Reads a head as it came from the origin: asked for at `asked`, received `now`.
     #[must_use]
-    pub fn read(status: StatusCode, received: &HeaderMap, keep_set_cookie: bool, asked: SystemTime, now: Now) -> Self {
-        let mut fields = fields::storable_head(received, keep_set_cookie);
+    pub fn read(status: StatusCode, received: &HeaderMap, policy: &Policy, asked: SystemTime, now: Now) -> Self {
+        let mut fields = fields::storable_head(received, policy.set_cookie);
         let vouches = EntityTag::of(&fields).is_some_and(|tag| validator::vouches(&tag, &fields));
-        // RFC 9110 §6.6.1: a response without `Date` gets that of its reception, for the freshness arithmetic. It is
-        // not the origin's own, so it cannot make a tag vouch.
-        if !fields.contains_key(header::DATE)
+        let dated = validator::date_vouches(&fields);
+        // RFC 9110 §6.6.1: a response without `Date`, or with an invalid one, gets that of its reception. It is not the
+        // origin's own, so it cannot make a tag vouch.
+        if validator::date_of(&fields, header::DATE).is_none()
             && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now.wall))
         {
             fields.insert(header::DATE, date);
         }
-        Self::of(status, fields, vouches, freshness::initial_age(received, asked, now.wall), now)
+        let mut head =
+            Self::of(status, fields, vouches, freshness::initial_age(received, asked, now.wall), policy, now);
+        head.strong_date = head.last_modified.filter(|_| dated);
+        head
     }
 
-    fn of(status: StatusCode, fields: HeaderMap, tag_vouches: bool, initial_age: Duration, now: Now) -> Self {
-        let directives = ResponseDirectives::parse(&fields);
+    fn of(
+        status: StatusCode,
+        mut fields: HeaderMap,
+        tag_vouches: bool,
+        initial_age: Duration,
+        policy: &Policy,
+        now: Now,
+    ) -> Self {
+        let directives =
+            targeted::directives(&fields, &policy.targeted).unwrap_or_else(|| ResponseDirectives::parse(&fields));
+        // RFC 9111 §5.2.2.7: with field names, "a shared cache MUST NOT store the specified field name(s)".
+        for name in directives.private.fields() {
+            fields.remove(name);
+        }
         let tag = EntityTag::of(&fields);
         Self {
             status,
             tag_vouches,
             last_modified: validator::date_of(&fields, header::LAST_MODIFIED),
+            strong_date: None,
             vary: Vary::of(&fields),
-            lifetime: freshness::lifetime(&directives, &fields),
+            groups: Groups::of(&fields),
+            lifetime: freshness::lifetime(status, &directives, &fields, policy.heuristic_max),
             tag,
             directives,
             initial_age,
@@ -135,11 +175,14 @@ impl StoredHead {
 
     /// The head after an answer without content updated it (RFC 9111 §3.2, §4.3.4).
     #[must_use]
-    pub fn freshened(&self, update: &HeaderMap, asked: SystemTime, now: Now) -> Self {
+    pub fn freshened(&self, update: &HeaderMap, policy: &Policy, asked: SystemTime, now: Now) -> Self {
         let initial_age = freshness::initial_age(update, asked, now.wall);
         // Whether the tag vouches was settled when the content came: the `Date` of a 304 makes the tag look older, but
         // not the copy.
-        Self::of(self.status, fields::freshen(&self.fields, update), self.tag_vouches, initial_age, now)
+        let fields = fields::freshen(&self.fields, update, policy.set_cookie);
+        let mut fresh = Self::of(self.status, fields, self.tag_vouches, initial_age, policy, now);
+        fresh.strong_date = self.strong_date.filter(|_| fresh.last_modified == self.last_modified);
+        fresh
     }
 
     /// `current_age` (RFC 9111 §4.2.3).
@@ -150,13 +193,14 @@ impl StoredHead {
 
     /// Freshness lifetime (RFC 9111 §4.2.1).
     #[must_use]
-    pub const fn lifetime(&self) -> Duration {
+    pub const fn lifetime(&self) -> Lifetime {
         self.lifetime
     }
 
     /// What the head weighs in memory, in bytes.
-    fn weight(&self) -> usize {
-        self.fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum()
+    pub(super) fn weight(&self) -> usize {
+        let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_OVERHEAD;
+        self.fields.iter().map(field).sum::<usize>() + self.groups.weight()
     }
 }
 
@@ -164,23 +208,33 @@ impl StoredHead {
 const FIELD_OVERHEAD: usize = 120;
 
 /// What a stored response costs beyond its bytes: the store's bookkeeping, `Arc`s, the parsed head.
-const ENTRY_OVERHEAD: usize = 1024;
+pub(super) const ENTRY_OVERHEAD: usize = 1024;
 
 /// When and by what a response was last confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// When the exchange began that fetched it or last confirmed it.
     pub confirmed: Moment,
-    /// The invalidation epoch of its target as that exchange began: an invalidation since then changes the target's
-    /// epoch, and makes this response one that must be validated (RFC 9111 §4.4).
+    /// The invalidation epoch in which that exchange began: an invalidation that opened a later one, and touches this
+    /// response, makes it one that must be validated (RFC 9111 §4.4).
     pub epoch: u64,
+}
+
+impl Standing {
+    /// Whether an invalidation touched the response since the exchange began: `invalidated` is the epoch that the latest
+    /// one to touch it opened.
+    #[must_use]
+    pub const fn is_invalidated(&self, invalidated: u64) -> bool {
+        invalidated > self.epoch
+    }
 }
 
 /// A complete stored response.
 #[derive(Clone, Debug)]
 pub struct StoredResponse {
     head: Arc<StoredHead>,
-    content: Arc<Content>,
+    /// Shared by all heads that freshening makes.
+    content: Arc<Recorded>,
     /// Which digest of the content the origin's tag is, if it is one.
     recognised: Option<Recipe>,
     /// The values of the request's selecting fields, canonical (RFC 9111 §4.1).
@@ -204,16 +258,34 @@ impl StoredResponse {
             recognised,
             selecting: head.vary.selecting(request),
             head: Arc::new(head),
-            content: Arc::new(Content { recorded, sha256: OnceLock::new() }),
+            content: Arc::new(recorded),
             standing,
         }
     }
 
-    /// The same content under a head that an answer updated, confirmed by the exchange of `standing`.
+    /// The same content under a head that an answer to `request` updated, confirmed by the exchange of `standing`.
+    ///
+    /// Where the update names more in `Vary`, the response is from now on the one for what this request says of it.
     #[must_use]
-    pub fn freshened(&self, update: &HeaderMap, asked: SystemTime, now: Now, standing: Standing) -> Self {
+    pub fn freshened(
+        &self,
+        update: &HeaderMap,
+        request: &HeaderMap,
+        policy: &Policy,
+        asked: SystemTime,
+        now: Now,
+        standing: Standing,
+    ) -> Self {
         let mut fresh = self.clone();
-        fresh.head = Arc::new(self.head.freshened(update, asked, now));
+        let mut head = self.head.freshened(update, policy, asked, now);
+        // What was not confirmed is still what an invalidation of the groups that it had has touched.
+        if standing == self.standing {
+            head.groups = head.groups.and(&self.head.groups);
+        }
+        fresh.head = Arc::new(head);
+        if fresh.head.vary != self.head.vary {
+            fresh.selecting = fresh.head.vary.selecting(request);
+        }
         fresh.standing = standing;
         fresh
     }
@@ -222,9 +294,9 @@ impl StoredResponse {
     #[must_use]
     pub fn reheaded(&self, mut head: StoredHead, request: &HeaderMap, standing: Standing) -> Self {
         if head.tag != self.head.tag {
-            return Self::new(head, self.content.recorded.clone(), request, standing);
+            return Self::new(head, (*self.content).clone(), request, standing);
         }
-        head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.content.recorded.len()));
+        head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.content.len()));
         Self {
             recognised: self.recognised,
             selecting: head.vary.selecting(request),
@@ -255,37 +327,44 @@ impl StoredResponse {
     /// The content's length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.content.recorded.len()
+        self.content.len()
     }
 
     /// Whether there is no content.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.content.recorded.is_empty()
+        self.content.is_empty()
     }
 
-    /// The content's SHA-256, computed on the first call (about 9 us per KiB on a CPU without SHA extensions).
+    /// The content's digest, computed on the first call for each algorithm (about 9 us per KiB on a CPU without SHA
+    /// extensions), or when the content was recorded under a head that claimed it.
+    #[must_use]
+    pub fn digest(&self, algorithm: Algorithm) -> Digest {
+        self.content.digest(algorithm)
+    }
+
+    /// Whether [`digest`](Self::digest) has been computed.
+    #[must_use]
+    pub fn is_digested(&self, algorithm: Algorithm) -> bool {
+        self.content.is_digested(algorithm)
+    }
+
+    /// The content's SHA-256, as [`digest`](Self::digest) computes it.
     #[must_use]
     pub fn sha256(&self) -> Sha256 {
-        *self.content.sha256.get_or_init(|| Sha256::of(&self.content.recorded.bytes))
-    }
-
-    /// Whether [`sha256`](Self::sha256) has been computed.
-    #[must_use]
-    pub fn sha256_known(&self) -> bool {
-        self.content.sha256.get().is_some()
+        *self.content.sha256.get_or_init(|| Sha256::of(&self.content.bytes))
     }
 
     /// Whether the content at `offset` begins with `bytes`: how a full answer is compared as it arrives.
     #[must_use]
     pub fn continues_with(&self, offset: usize, bytes: &[u8]) -> bool {
-        self.content.recorded.bytes.get(offset..).is_some_and(|rest| rest.starts_with(bytes))
+        self.content.bytes.get(offset..).is_some_and(|rest| rest.starts_with(bytes))
     }
 
     /// The first `length` bytes of the content: for a [`Comparison`](super::judge::Comparison) that found them equal to
     /// what the origin has just sent.
     pub(super) fn agreed_prefix(&self, length: usize) -> Bytes {
-        self.content.recorded.bytes.slice(..length.min(self.len()))
+        self.content.bytes.slice(..length.min(self.len()))
     }
 
     /// Whether the request's selecting fields are those that this response was stored for (RFC 9111 §4.1).
@@ -294,10 +373,28 @@ impl StoredResponse {
         self.head.vary.selects(request, &self.selecting)
     }
 
+    /// The same, for a request whose values of the fields of [`StoredHead::vary`] are these, canonical.
+    #[must_use]
+    pub fn selected_as(&self, selecting: &[u8]) -> bool {
+        self.head.vary.names().is_some() && *self.selecting == *selecting
+    }
+
+    /// Whether they are, but for those of `except`.
+    #[must_use]
+    pub fn selected_by_all_but(&self, except: &HeaderName, request: &HeaderMap) -> bool {
+        self.head.vary.selects_but_for(except, request, &self.selecting)
+    }
+
     /// Whether both were stored for the same selecting fields.
     #[must_use]
     pub fn same_selection(&self, other: &Self) -> bool {
-        self.head.vary == other.head.vary && self.selecting == other.selecting
+        self.selection() == other.selection()
+    }
+
+    /// What selects it: the fields that `Vary` names, and their values, canonical.
+    #[must_use]
+    pub fn selection(&self) -> (&Vary, &[u8]) {
+        (&self.head.vary, &self.selecting)
     }
 
     /// What it costs in memory, in bytes, the key not counted.
@@ -308,7 +405,7 @@ impl StoredResponse {
 
     /// The content and its trailers: for [`promise`](super::promise) alone.
     pub(super) fn content(&self) -> (Bytes, Option<HeaderMap>) {
-        (self.content.recorded.bytes.clone(), self.content.recorded.trailers.clone())
+        (self.content.bytes.clone(), self.content.trailers.clone())
     }
 }
 

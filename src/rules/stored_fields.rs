@@ -12,11 +12,11 @@ use super::vary::Vary;
 /// RFC 9111 §3.2: the fields of the update replace those of the same name, except those that describe the stored bytes.
 /// `Age` is left to whoever computes it, and `Set-Cookie` is for the one requester.
 #[must_use]
-pub fn freshen(stored: &HeaderMap, update: &HeaderMap) -> HeaderMap {
-    let mut brought = storable_head(update, false);
-    // RFC 9111 §3.2 excepts Content-Length, and what "the cache's stored response depends upon". All that describes the
-    // stored bytes is taken for that: an update cannot have changed them. A `Content-Digest` in a 304 is even the digest
-    // of no content.
+pub fn freshen(stored: &HeaderMap, update: &HeaderMap, keep_set_cookie: bool) -> HeaderMap {
+    let mut brought = storable_head(update, keep_set_cookie);
+    // RFC 9111 §3.2 excepts Content-Length, and what "the cache's stored response depends upon". All that describes how
+    // the stored bytes are coded and cut is taken for that: an update cannot have changed them. A `Content-Digest` in a
+    // 304 is even the digest of no content. Their type may be told anew.
     for name in CONTENT {
         brought.remove(*name);
     }
@@ -61,17 +61,9 @@ pub fn storable_head(head: &HeaderMap, keep_set_cookie: bool) -> HeaderMap {
     storable
 }
 
-/// Fields that describe the bytes of the content or the representation (RFC 9110 §8, RFC 9530).
-const CONTENT: &[&str] = &[
-    "content-encoding",
-    "content-type",
-    "content-range",
-    "content-length",
-    "content-md5",
-    "content-digest",
-    "repr-digest",
-    "digest",
-];
+/// Fields that only the bytes of the content can make true (RFC 9110 §8, RFC 9530).
+const CONTENT: &[&str] =
+    &["content-encoding", "content-range", "content-length", "content-md5", "content-digest", "repr-digest", "digest"];
 
 /// The `Vary` of a stored response that an update widens, or `None` where the update names nothing new.
 fn more_varied(stored: &Vary, update: &Vary) -> Option<HeaderValue> {
@@ -127,6 +119,13 @@ mod tests {
                 &["5"],
             ),
             ("no coding is added", &[], &[("content-encoding", "gzip")], "content-encoding", &[]),
+            (
+                "the type is told anew",
+                &[("content-type", "text/plain")],
+                &[("content-type", "text/plain;charset=utf-8")],
+                "content-type",
+                &["text/plain;charset=utf-8"],
+            ),
             ("a tag that is not equal is not taken", &[("etag", "\"1\"")], &[("etag", "\"2\"")], "etag", &["\"1\""]),
             ("nor one that is weaker", &[("etag", "\"1\"")], &[("etag", "W/\"1\"")], "etag", &["\"1\""]),
             ("nor one where there was none", &[], &[("etag", "\"1\"")], "etag", &[]),
@@ -147,10 +146,13 @@ mod tests {
             ("up to anything", &[("vary", "Accept")], &[("vary", "*")], "vary", &["*"]),
         ];
         for (sentence, stored, update, name, expected) in rows {
-            let fresh = freshen(&head(stored), &head(update));
+            let fresh = freshen(&head(stored), &head(update), false);
             let values: Vec<_> = fresh.get_all(*name).iter().map(|value| value.to_str().unwrap()).collect();
             assert_eq!(values, *expected, "{sentence}");
         }
+        let cookie = head(&[("set-cookie", "c=d")]);
+        let kept = freshen(&head(&[("set-cookie", "a=b")]), &cookie, true);
+        assert_eq!(kept, cookie, "where cookies are stored, they are fields like others");
     }
 
     #[test]
@@ -174,7 +176,7 @@ mod tests {
         #[test]
         fn freshening_never_changes_what_describes_the_bytes(stored in any_head(FIELD_NAMES), update in any_head(FIELD_NAMES)) {
             let stored = storable_head(&stored, false);
-            let fresh = freshen(&stored, &update);
+            let fresh = freshen(&stored, &update, false);
             for name in CONTENT.iter().chain(&["etag", "set-cookie"]) {
                 let lines = |head: &HeaderMap| head.get_all(*name).iter().cloned().collect::<Vec<_>>();
                 prop_assert_eq!(lines(&fresh), lines(&stored));
@@ -183,13 +185,13 @@ mod tests {
 
         #[test]
         fn freshening_twice_is_freshening_once(stored in any_head(FIELD_NAMES), update in any_head(FIELD_NAMES)) {
-            let once = freshen(&storable_head(&stored, false), &update);
-            prop_assert_eq!(freshen(&once, &update), once);
+            let once = freshen(&storable_head(&stored, false), &update, false);
+            prop_assert_eq!(freshen(&once, &update, false), once);
         }
 
         #[test]
         fn freshening_never_narrows_vary(stored in any_head(FIELD_NAMES), update in any_head(FIELD_NAMES)) {
-            let fresh = Vary::of(&freshen(&stored, &update));
+            let fresh = Vary::of(&freshen(&stored, &update, false));
             match (Vary::of(&stored).names(), fresh.names()) {
                 (Some(before), Some(after)) => prop_assert!(before.iter().all(|name| after.contains(name))),
                 (None, after) => prop_assert_eq!(after, None),

@@ -13,7 +13,10 @@ use super::judge::Exchange;
 use super::lookup::{Lookup, Resource};
 use super::moment::{Moment, Now};
 use super::outcome::PassReason;
+use super::partial::{self, Kept, PartialResponse, RecordedPart};
 use super::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Trust, Verify};
+use super::query::{Carried, Query};
+use super::range::{ContentRange, Span};
 use super::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use super::validator::EntityTag;
 
@@ -104,11 +107,20 @@ pub(crate) fn policy() -> Policy {
         check: CheckHow::Auto,
         on_check_error: OnCheckError::Fail,
         trust: Trust::default(),
+        key: Arc::default(),
+        no_vary_search: false,
         authorization: Credentials::Key,
         cookies: Credentials::Key,
         set_cookie: false,
+        close_delimited: false,
+        heuristic_max: None,
+        select_language: false,
+        targeted: Arc::from([HeaderName::from_static("truehit-cache-control")]),
+        targeted_forwarded: true,
         digest_endpoint: None,
         object_max: 1000,
+        content_max: 1000,
+        graphql: false,
         collapse: Collapse { enabled: true, overlap: 1, gather: 0.0, gather_max: Duration::ZERO },
     }
 }
@@ -138,7 +150,7 @@ pub(crate) struct Stored {
 
 /// A stored 200 of "abc", fetched just now.
 pub(crate) fn stored() -> Stored {
-    Stored { status: 200, lines: Vec::new(), request: HeaderMap::new(), body: b"abc", age: 0, epoch: 0 }
+    Stored { status: 200, lines: Vec::new(), request: HeaderMap::new(), body: b"abc", age: 0, epoch: 1 }
 }
 
 impl Stored {
@@ -167,9 +179,9 @@ impl Stored {
         self
     }
 
-    /// Fetched before the target's last invalidation.
+    /// Fetched before the last invalidation that touches it.
     pub(crate) const fn invalidated(mut self) -> Self {
-        self.epoch = u64::MAX;
+        self.epoch = 0;
         self
     }
 
@@ -183,10 +195,23 @@ impl Stored {
         let lines: Vec<_> = self.lines.iter().map(|(name, value)| (&**name, &**value)).collect();
         let fields = head(&lines);
         let then = ago(self.age);
-        let read = StoredHead::read(StatusCode::from_u16(self.status).unwrap(), &fields, false, then.wall, then);
+        let read = StoredHead::read(StatusCode::from_u16(self.status).unwrap(), &fields, &policy(), then.wall, then);
         let recorded = Recorded::complete(&[Bytes::from_static(self.body)], None, &HeaderMap::new(), None).unwrap();
         let standing = Standing { confirmed: then.at, epoch: self.epoch };
         Arc::new(StoredResponse::new(read, recorded, &self.request, standing))
+    }
+}
+
+/// A stored part, fetched just now: `bytes`, which begin at `start`, of a response of `complete` bytes with these fields.
+pub(crate) fn stored_part(start: u64, bytes: &str, complete: u64, lines: &[(&str, &str)]) -> Arc<PartialResponse> {
+    let range = ContentRange::new(Span::new(start, start + bytes.len() as u64).unwrap(), complete).unwrap();
+    let recorded = RecordedPart::received(&[Bytes::copy_from_slice(bytes.as_bytes())], range).unwrap();
+    let answer = lines.iter().fold(answer(206), |answer, (name, value)| answer.with(name, value));
+    let whole = partial::as_whole(answer.parts(), range);
+    let read = StoredHead::read(whole.status, &whole.headers, &policy(), ago(0).wall, ago(0));
+    match Kept::of(read, recorded, &HeaderMap::new(), exchange().standing).unwrap() {
+        Kept::Part(part) => Arc::new(part),
+        Kept::Whole(_) => panic!("a part of {complete} bytes is not all of them"),
     }
 }
 
@@ -202,7 +227,7 @@ pub(crate) fn lookup(variants: &[Stored], ask: &Ask) -> Lookup {
 
 /// A request, by method, target and fields.
 #[derive(Clone)]
-pub(crate) struct Req(http::Request<()>, bool);
+pub(crate) struct Req(http::Request<()>, Carried);
 
 /// A GET of `target`, arriving now.
 pub(crate) fn get(target: &str) -> Req {
@@ -211,7 +236,7 @@ pub(crate) fn get(target: &str) -> Req {
 
 /// A request of this method.
 pub(crate) fn method(method: &str, target: &str) -> Req {
-    Req(http::Request::builder().method(method).uri(target).body(()).unwrap(), false)
+    Req(http::Request::builder().method(method).uri(target).body(()).unwrap(), Carried::Nothing)
 }
 
 impl Req {
@@ -221,15 +246,27 @@ impl Req {
     }
 
     /// With content.
-    pub(crate) const fn with_content(mut self) -> Self {
-        self.1 = true;
+    pub(crate) fn with_content(mut self) -> Self {
+        self.1 = Carried::Content;
         self
+    }
+
+    /// With content that says what is asked.
+    pub(crate) fn with_query(mut self, content: &str) -> Self {
+        let content = Bytes::copy_from_slice(content.as_bytes());
+        self.1 = Carried::Query(Query::read(self.0.method().clone(), content).unwrap());
+        self
+    }
+
+    /// The head alone.
+    pub(crate) fn head(&self) -> http::request::Parts {
+        self.0.clone().into_parts().0
     }
 
     /// As a cache reads it.
     pub(crate) fn read(&self, policy: &Policy) -> Result<Ask, PassReason> {
         let (head, ()) = self.0.clone().into_parts();
-        ask::read(&head, self.1, "http", b"api.test", policy, ago(0).at)
+        ask::read(&head, self.1.clone(), "http", b"api.test", policy, ago(0).at)
     }
 
     /// As a cache reads it, where it is one that a cache may answer.
@@ -263,7 +300,7 @@ impl OriginAnswer {
 
     /// Its head, as it would be stored.
     pub(crate) fn head(&self, policy: &Policy) -> StoredHead {
-        StoredHead::read(self.0.status, &self.0.headers, policy.set_cookie, ago(0).wall, ago(0))
+        StoredHead::read(self.0.status, &self.0.headers, policy, ago(0).wall, ago(0))
     }
 }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::list::trim;
 
-pub use super::clock_tag::{is_clock_tag, vouches};
+pub use super::clock_tag::{date_vouches, is_clock_tag, vouches};
 pub use super::tag_list::TagList;
 
 /// An entity tag. Its opaque part holds only the bytes that RFC 9110 §8.8.3 allows in one.
@@ -102,7 +102,8 @@ pub fn content_length_of(head: &HeaderMap) -> Option<u64> {
     value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten()
 }
 
-fn only_line<'h>(head: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+/// The value of a field that is there exactly once.
+pub(super) fn only_line<'h>(head: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
     let mut lines = head.get_all(name).iter();
     let line = lines.next()?;
     lines.next().is_none().then_some(line)

@@ -3,8 +3,9 @@
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
-use super::key::{put, put_lines};
-use super::list::members;
+use super::key::{put, put_lines, take};
+use super::list::{members, pieces};
+use super::preference::{self, Preferences};
 
 /// The most names that are read; a response that names more is taken for one that matches nothing.
 const MOST_NAMES: usize = 64;
@@ -47,6 +48,12 @@ impl Vary {
         }
     }
 
+    /// Whether a field is named.
+    #[must_use]
+    pub fn names_any(&self) -> bool {
+        self.names().is_some_and(|names| !names.is_empty())
+    }
+
     /// The request's values of the named fields, as [`selecting`] writes them; nothing for `*`.
     #[must_use]
     pub fn selecting(&self, request: &HeaderMap) -> Box<[u8]> {
@@ -58,42 +65,82 @@ impl Vary {
     pub fn selects(&self, request: &HeaderMap, selecting: &[u8]) -> bool {
         self.names().is_some_and(|names| names.is_empty() || *self.selecting(request) == *selecting)
     }
+
+    /// Whether `request` would select what was selected by `selecting`, if it had its value of `except`.
+    #[must_use]
+    pub fn selects_but_for(&self, except: &HeaderName, request: &HeaderMap, selecting: &[u8]) -> bool {
+        let Some(names) = self.names().filter(|names| names.contains(except)) else { return false };
+        let own = self.selecting(request);
+        let (mut own, mut other) = (&*own, selecting);
+        // Both are a part per name, and one for its values.
+        names.iter().all(|name| {
+            let ((Some(one), rest), (Some(two), others)) = (values(own), values(other)) else { return false };
+            (own, other) = (rest, others);
+            one == two || name == except
+        })
+    }
+}
+
+/// The values of the first field in what [`selecting`] has written, and what follows them.
+fn values(selecting: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let part = take(selecting).and_then(|(_name, rest)| take(rest));
+    part.map_or((None, &[]), |(values, rest)| (Some(values), rest))
 }
 
 /// The nominated fields of a request in canonical bytes: two requests match (RFC 9111 §4.1) if these are equal.
 ///
 /// "The header fields from two requests are defined to match if and only if those in the first request can be
-/// transformed to those in the second request by" combining lines, or by whitespace and other changes that are "known
-/// to have identical semantics". Known are the fields of preferences, whose whitespace around commas is dropped, and
-/// cookies. Credentials and other fields of one value are never combined. Absent differs from empty.
+/// transformed to those in the second request by applying any of the following:"
+///
+/// - "combining multiple header field lines with the same field name";
+/// - "adding or removing whitespace, where allowed in the header field's syntax". It is allowed around the commas of a
+///   list. A field that is not known here, and has a comma outside quotes, is taken for a list: RFC 9110 §5.3 lets every
+///   recipient on the way combine its lines with a comma "and optional whitespace", so a sender cannot mean anything by
+///   the whitespace there. What is within quotes, empty members, case and order stay;
+/// - "normalizing both header field values in a way that is known to have identical semantics according to the header
+///   field's specification". That is known of preferences (see [`preference`]) and of cookies.
+///
+/// Credentials and other fields of one value are compared byte by byte, and never combined. "If [..] a header field is
+/// absent from a request, it can only match another request if it is also absent there": absent differs from empty.
 #[must_use]
 pub fn selecting(names: &[HeaderName], request: &HeaderMap) -> Box<[u8]> {
     let mut bytes = Vec::with_capacity(64 * names.len());
     for name in names {
         put(&mut bytes, name.as_str().as_bytes());
+        let mut values = Vec::new();
         if SINGLE.contains(&name.as_str()) || !request.contains_key(name) {
-            put_lines(&mut bytes, request, name);
-            continue;
-        }
-        let lines = request.get_all(name).iter().map(HeaderValue::as_bytes);
-        let combined = if LISTS.contains(&name.as_str()) {
-            lines.flat_map(members).collect::<Vec<_>>().join(&b","[..])
-        } else if name == header::COOKIE {
-            // RFC 9113 §8.2.3: the crumbs of a cookie "MUST be concatenated into a single octet string using the
-            // two-octet delimiter of 0x3b, 0x20".
-            lines.collect::<Vec<_>>().join(&b"; "[..])
+            put_lines(&mut values, request, name);
         } else {
-            // RFC 9110 §5.3: lines are combined with a comma and optional whitespace; "For consistency, use comma SP."
-            lines.collect::<Vec<_>>().join(&b", "[..])
-        };
-        // One line, as `put_lines` would have written it.
-        bytes.push(1);
-        put(&mut bytes, &combined);
+            // One line, as `put_lines` would have written it.
+            values.push(1);
+            put(&mut values, &combined(name, request));
+        }
+        put(&mut bytes, &values);
     }
     bytes.into()
 }
 
-/// Fields that are lists by definition: whitespace around their commas, and empty members, mean nothing.
+/// The lines of a field as one value that has the same meaning.
+fn combined(name: &HeaderName, request: &HeaderMap) -> Vec<u8> {
+    let lines = || request.get_all(name).iter().map(HeaderValue::as_bytes);
+    if name == header::COOKIE {
+        // RFC 9113 §8.2.3: the crumbs of a cookie "MUST be concatenated into a single octet string using the two-octet
+        // delimiter of 0x3b, 0x20".
+        return lines().collect::<Vec<_>>().join(&b"; "[..]);
+    }
+    if let Some(of) = Preferences::named(name)
+        && let Some(canonical) = preference::canonical(of, lines())
+    {
+        return canonical;
+    }
+    if LISTS.contains(&name.as_str()) {
+        // Empty members of a list mean nothing (RFC 9110 §5.6.1.2).
+        return lines().flat_map(members).collect::<Vec<_>>().join(&b","[..]);
+    }
+    lines().flat_map(|line| pieces(line, b',')).collect::<Vec<_>>().join(&b","[..])
+}
+
+/// Fields that are lists by definition: empty members mean nothing.
 const LISTS: &[&str] = &["accept", "accept-charset", "accept-encoding", "accept-language", "prefer"];
 
 /// Fields of one value: a second line is no continuation of the first.
@@ -136,11 +183,23 @@ mod tests {
             ("absent is not empty", &[], &[("accept", "")], false),
             ("whitespace where a list allows it", &[("accept", "a,\tb ,c")], &[("accept", "a, b, c")], true),
             ("combined lines of a list", &[("accept", "a"), ("accept", "b")], &[("accept", "a,b")], true),
-            ("not another order", &[("accept", "a, b")], &[("accept", "b, a")], false),
-            ("not another case", &[("accept", "A")], &[("accept", "a")], false),
+            (
+                "preferences in another order (RFC 9110 §12.5.4)",
+                &[("accept-language", "a, b")],
+                &[("accept-language", "b, A")],
+                true,
+            ),
+            ("an unknown field in another order", &[("x-a", "a, b")], &[("x-a", "b, a")], false),
+            ("an unknown field in another case", &[("x-a", "A")], &[("x-a", "a")], false),
+            ("what is no preference, in another order", &[("accept", "a, b")], &[("accept", "b, a")], false),
+            ("nor in another case", &[("accept", "A")], &[("accept", "a")], false),
             ("whitespace in quotes is a value's", &[("accept", "a;b=\"1, 2\"")], &[("accept", "a;b=\"1,2\"")], false),
             ("combined lines of an unknown field", &[("x-a", "1"), ("x-a", "2")], &[("x-a", "1, 2")], true),
-            ("whitespace of an unknown field may matter", &[("x-a", "1,2")], &[("x-a", "1, 2")], false),
+            ("whitespace around its commas (RFC 9111 §4.1)", &[("x-a", "1,2")], &[("x-a", "1,\t2")], true),
+            ("not whitespace elsewhere", &[("x-a", "1 2")], &[("x-a", "1  2")], false),
+            ("nor within its quotes", &[("x-a", "\"1,2\"")], &[("x-a", "\"1, 2\"")], false),
+            ("nor its empty members", &[("x-a", "1,,2")], &[("x-a", "1,2")], false),
+            ("whitespace of a single value", &[("user-agent", "a, b")], &[("user-agent", "a,b")], false),
             ("crumbs of a cookie (RFC 9113 §8.2.3)", &[("cookie", "a"), ("cookie", "b")], &[("cookie", "a; b")], true),
             (
                 "a second credential is not a longer one",
@@ -150,11 +209,28 @@ mod tests {
             ),
             ("a value does not slide into the next field", &[("accept", "a")], &[("cookie", "a")], false),
         ];
-        let vary = vary(&["accept, authorization, cookie, x-a"]);
+        let vary = vary(&["accept, accept-language, authorization, cookie, user-agent, x-a"]);
         let names = vary.names().unwrap();
         for (sentence, one, two, expected) in rows {
             assert_eq!(selecting(names, &head(one)) == selecting(names, &head(two)), *expected, "{sentence}");
         }
+    }
+
+    #[test]
+    fn what_is_left_out_of_the_match() {
+        let check = |sentence: &str, names: &str, one: Lines, two: Lines, expected: bool| {
+            let vary = vary(&[names]);
+            let selecting = vary.selecting(&head(one));
+            let selects = vary.selects_but_for(&header::ACCEPT_LANGUAGE, &head(two), &selecting);
+            assert_eq!(selects, expected, "{sentence}");
+        };
+        let (de, en): (Lines, Lines) = (&[("accept-language", "de")], &[("accept-language", "en")]);
+        check("the field alone", "accept-language", de, en, true);
+        check("or absent", "accept-language", de, &[], true);
+        check("beside fields that match", "accept, accept-language, x-a", de, en, true);
+        check("beside one that does not", "accept-language, x-a", de, &[("x-a", "1")], false);
+        check("not where it was not named", "x-a", de, en, false);
+        check("not where everything was", "*", de, en, false);
     }
 
     const FIELDS: &[&str] = &["accept", "authorization", "cookie", "x-a", "x-b"];
@@ -172,11 +248,18 @@ mod tests {
         #[test]
         fn different_values_of_one_line_never_match(one in any_head(&["x-a"]), two in any_head(&["x-a"])) {
             let names = [HeaderName::from_static("x-a")];
+            // All whitespace is more than may be dropped, so what still differs must not match.
             let joined = |head: &HeaderMap| {
                 let lines: Vec<_> = head.get_all("x-a").iter().map(|line| line.as_bytes().to_vec()).collect();
-                (!lines.is_empty()).then(|| lines.join(&b", "[..]))
+                (!lines.is_empty()).then(|| {
+                    let mut all = lines.join(&b","[..]);
+                    all.retain(|byte| !matches!(byte, b' ' | b'\t'));
+                    all
+                })
             };
-            prop_assert_eq!(selecting(&names, &one) == selecting(&names, &two), joined(&one) == joined(&two));
+            if selecting(&names, &one) == selecting(&names, &two) {
+                prop_assert_eq!(joined(&one), joined(&two));
+            }
         }
     }
 }

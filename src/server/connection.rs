@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::activity::{Activity, Tracked, Verdict, Watched};
 use super::drain::{Busy, Drain, Phase};
+use super::interim::{Mailbox, Outlet};
 use super::{Handler, Peer};
 use crate::config::Limits;
 
@@ -86,10 +87,10 @@ impl<H: Handler> Context<H> {
             // Answers are written whole; waiting for more only delays them. A socket that refuses is about to fail.
             let _ = stream.set_nodelay(true);
             let Some(tls) = &self.tls else {
-                return self.speak(stream, Peer { address, tls: false }, held, phases).await;
+                return self.speak(stream, address, held, phases).await;
             };
             if let Ok(Ok(stream)) = self.handshake(tls, stream, &held).await {
-                self.speak(stream, Peer { address, tls: true }, held, phases).await;
+                self.speak(stream, address, held, phases).await;
             }
         }
     }
@@ -107,18 +108,27 @@ impl<H: Handler> Context<H> {
         }
     }
 
-    async fn speak<S>(&self, stream: S, peer: Peer, held: Held, mut phases: watch::Receiver<Phase>)
+    async fn speak<S>(&self, stream: S, address: SocketAddr, held: Held, mut phases: watch::Receiver<Phase>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::new(self.head_timeout, self.idle_timeout));
+        let mailbox = Arc::new(Mailbox::default());
         let stream = Watched { stream, activity: Arc::clone(&activity), held };
+        let stream = Outlet::new(stream, Arc::clone(&mailbox));
         let service = service_fn({
             let activity = Arc::clone(&activity);
             move |request: Request<Incoming>| {
                 let under_way = activity.begin(request.version());
+                let turn = mailbox.open(request.version());
+                let peer = Peer { address, tls: self.tls.is_some(), interim: turn.sink() };
                 let answer = answer(Arc::clone(&self.handler), self.drain.clone(), request, peer);
-                async move { Ok::<_, Infallible>(answer.await.map(|body| Tracked { body, under_way })) }
+                async move {
+                    let response = answer.await;
+                    // Nothing may follow the response that hyper is about to see.
+                    turn.end().await;
+                    Ok::<_, Infallible>(response.map(|body| Tracked { body, under_way }))
+                }
             }
         });
         let mut connection = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(stream), service));

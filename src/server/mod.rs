@@ -1,12 +1,13 @@
 //! The listening side: accept, speak HTTP/1.1 or HTTP/2, hand each request to a handler, and drain.
 //!
 //! One accept loop, one task per connection (`connection`). How long a client may keep a connection without asking
-//! anything is told by `activity`; how connections end when the process wants to is told by [`drain`]. What a request
-//! means is the handler's business.
+//! anything is told by `activity`; how connections end when the process wants to is told by [`drain`]; how interim
+//! responses get out, by `interim`. What a request means is the handler's business.
 
 mod activity;
 mod connection;
 pub mod drain;
+mod interim;
 pub mod tls;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 pub use drain::{Busy, Drain};
+pub use interim::InterimSink;
 pub use tls::{CertificateError, Certificates};
 
 use crate::config::{Limits, Listen};
@@ -41,12 +43,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// The other end of the connection.
     pub address: SocketAddr,
     /// Whether the connection is TLS.
     pub tls: bool,
+    /// Where interim responses to this request go.
+    pub interim: InterimSink,
 }
 
 /// What answers requests: the proxy on one port, the admin endpoints on another.

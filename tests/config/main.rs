@@ -4,6 +4,7 @@
 
 mod documents;
 mod errors;
+mod key_rules;
 mod layers;
 mod memory;
 mod routes;

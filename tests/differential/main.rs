@@ -23,6 +23,7 @@ use truehit::rules::decide::{Decision, decide};
 use truehit::rules::lookup::{Lookup, Resource};
 use truehit::rules::moment::{Moment, Now};
 use truehit::rules::policy::Policy;
+use truehit::rules::query::Carried;
 use truehit::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 
 /// When every response arrives: a second after the only date that `{now}` can mean here.
@@ -200,17 +201,17 @@ fn ours(case: &Case, policy: &Policy) -> Opinion {
     const NOT: Opinion = Opinion { storable: false, lifetime: 0, reused: false };
     let read = |fields: &[(&str, &str)], later| {
         let (head, ()) = request(case.method, fields).into_parts();
-        ask::read(&head, false, "http", b"api.test", policy, at(later).at)
+        ask::read(&head, Carried::Nothing, "http", b"api.test", policy, at(later).at)
     };
     let Some(first) = read(&case.first, 0).ok().filter(|ask| !ask.head_only) else { return NOT };
     let (answer, ()) = case.response().into_parts();
     let now = at(0);
-    let head = StoredHead::read(answer.status, &answer.headers, policy.set_cookie, now.wall, now);
+    let head = StoredHead::read(answer.status, &answer.headers, policy, now.wall, now);
     let framing = Framing { length: Some(3), close_delimited: false };
     if admit(&first, &answer, &head, framing, policy, now.at).is_err() {
         return NOT;
     }
-    let lifetime = head.lifetime().as_secs();
+    let lifetime = head.lifetime().duration().as_secs();
     let recorded = Recorded::complete(&[Bytes::from_static(b"abc")], None, &answer.headers, None).unwrap();
     let standing = Standing { confirmed: now.at, epoch: 0 };
     let stored = Arc::new(StoredResponse::new(head, recorded, &first.fields, standing));

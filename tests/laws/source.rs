@@ -41,15 +41,17 @@ fn names(code: &str, door: &str) -> bool {
 
 #[test]
 fn a_stored_response_leaves_as_checked_or_excused_and_by_no_other_door() {
-    let doors: [(&str, &[&str]); 6] = [
+    let doors: [(&str, &[&str]); 7] = [
         // A proof is made of a confirmation, by the request that may use it.
         ("Checked {", &["rules/promise.rs"]),
-        ("Excused {", &["rules/promise.rs"]),
+        ("Excused<R> {", &["rules/promise.rs"]),
         ("Excused::new", &["rules/decide.rs"]),
         // Only the judge confirms.
-        ("Confirmation::new", &["rules/judge.rs"]),
-        // Only the promise opens the store; only a comparison takes what the origin has just sent.
-        (".content()", &["rules/promise.rs"]),
+        ("Confirmation::new", &["rules/judge/part.rs", "rules/judge.rs"]),
+        // Only the promise opens the store; only a comparison takes what the origin has just sent, and only a completion
+        // what it has just confirmed.
+        (".content(", &["rules/promise.rs"]),
+        ("kept_bytes", &["rules/completion.rs", "rules/partial.rs"]),
         ("agreed_prefix", &["rules/judge.rs", "rules/stored.rs"]),
     ];
     for (door, allowed) in doors {

@@ -44,16 +44,30 @@ pub struct Server {
     pub personal: bool,
     /// Whether each language has one, and `Vary` says so.
     pub localised: bool,
+    /// What it does with a `Range`.
+    pub ranges: Ranges,
+}
+
+/// What a server does with a `Range`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ranges {
+    /// It sends the whole.
+    Ignored,
+    /// It sends the part.
+    Served,
+    /// It sends the part, whatever `If-Range` says.
+    Unconditional,
 }
 
 pub fn any_server() -> impl Strategy<Value = Server> {
     use Habit::*;
     let habits = [Nothing, Strong, WeakDigest, WeakOpaque, Clock, NoHead, IgnoresConditions, Bare304, Dated];
-    (proptest::sample::select(habits.to_vec()), any::<bool>(), any::<bool>()).prop_map(
-        |(habit, personal, localised)| {
+    let ranges = proptest::sample::select(vec![Ranges::Ignored, Ranges::Served, Ranges::Unconditional]);
+    (proptest::sample::select(habits.to_vec()), any::<bool>(), any::<bool>(), ranges).prop_map(
+        |(habit, personal, localised, ranges)| {
             // A clock tag is the same for all representations of a file: such a file has one.
             let one = habit == Clock;
-            Server { habit, personal: personal && !one, localised: localised && !one }
+            Server { habit, personal: personal && !one, localised: localised && !one, ranges }
         },
     )
 }
@@ -200,11 +214,38 @@ impl Server {
             put(header::CONTENT_LENGTH, &body.len().to_string());
         }
         let bare = unchanged || method == Method::HEAD;
-        let mut answer =
-            plain(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK }, if bare { "" } else { &body });
+        let part =
+            named(header::RANGE).filter(|_| !bare && self.in_parts(named(header::IF_RANGE), fields.get(header::ETAG)));
+        let mut answer = match part.and_then(|range| slice(range, body.len())) {
+            Some((first, last)) if first <= last => {
+                let range = format!("bytes {first}-{last}/{}", body.len());
+                fields.insert(header::CONTENT_RANGE, HeaderValue::from_str(&range).unwrap());
+                plain(StatusCode::PARTIAL_CONTENT, &body[first..=last])
+            }
+            Some(_) => plain(StatusCode::RANGE_NOT_SATISFIABLE, ""),
+            None if unchanged => plain(StatusCode::NOT_MODIFIED, ""),
+            None => plain(StatusCode::OK, if bare { "" } else { &body }),
+        };
         answer.headers_mut().extend(fields);
         answer
     }
+
+    fn in_parts(self, condition: Option<&str>, tag: Option<&HeaderValue>) -> bool {
+        match self.ranges {
+            Ranges::Ignored => false,
+            Ranges::Unconditional => true,
+            Ranges::Served => condition
+                .is_none_or(|named| named.starts_with('"') && tag.is_some_and(|tag| tag.to_str().unwrap() == named)),
+        }
+    }
+}
+
+/// First and last of the one range that a `Range` asks for; the last before the first where there is none.
+fn slice(range: &str, length: usize) -> Option<(usize, usize)> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let first = first.parse().ok()?;
+    let last = last.parse().unwrap_or(length).min(length - 1);
+    Some(if first < length { (first, last) } else { (1, 0) })
 }
 
 fn plain(status: StatusCode, content: &str) -> Response<ScriptBody> {

@@ -11,7 +11,7 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use tokio::time::{sleep, timeout};
 use truehit::rules::policy::Verify;
-use truehit::server::Peer;
+use truehit::server::{InterimSink, Peer};
 
 use crate::history::{History, Read};
 use crate::house::House;
@@ -163,7 +163,8 @@ impl Reader {
         }
         let own = own.cloned();
         let request = request.body(Empty::<Bytes>::new()).unwrap();
-        let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false };
+        let peer =
+            Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false, interim: InterimSink::default() };
         let sent = self.register.stamp();
         let response = Arc::clone(&self.house.proxy).handle(request, peer).await;
         let answered = self.register.stamp();

@@ -64,6 +64,36 @@ async fn a_young_file_is_checked_by_its_body_so_that_no_rewrite_within_the_secon
 }
 
 #[tokio::test]
+async fn parts_of_a_file_are_kept_joined_and_completed() {
+    let folder = Folder::new("nginx");
+    let story = Story::before(start(&folder).await);
+    write_old(&folder, "page.txt", "0123456789");
+    let part = async |range: &str| {
+        let answer = story.read_part("/page.txt", range).await;
+        let field = |name| answer.field(name).unwrap_or_default().to_owned();
+        (answer.text().to_owned(), field("content-range"), field("cache-status"))
+    };
+    let (text, range, status) = part("bytes=2-4").await;
+    assert_eq!((&*text, &*range), ("234", "bytes 2-4/10"));
+    assert!(status.contains("fwd=uri-miss; fwd-status=206; stored"), "{status}");
+    let (text, range, status) = part("bytes=3-4").await;
+    assert_eq!((&*text, &*range), ("34", "bytes 3-4/10"));
+    assert!(status.contains("fwd-status=304; detail=checked"), "{status}");
+    let (text, _, status) = part("bytes=0-1").await;
+    assert_eq!(text, "01");
+    assert!(status.contains("fwd=partial; fwd-status=206; stored"), "{status}");
+    let whole = story.read("/page.txt").await;
+    assert_eq!(whole.text(), "0123456789", "made of the parts and of what they lacked");
+    assert!(
+        whole.field("cache-status").is_some_and(|status| status.contains("fwd=partial; fwd-status=206")),
+        "{whole:?}"
+    );
+    let (text, range, status) = part("bytes=-3").await;
+    assert_eq!((&*text, &*range), ("789", "bytes 7-9/10"));
+    assert!(status.contains("fwd-status=304; detail=checked"), "{status}");
+}
+
+#[tokio::test]
 async fn a_file_older_than_a_second_is_checked_by_its_tag() {
     let folder = Folder::new("nginx");
     let story = Story::before(start(&folder).await);

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::client::{Answer, Client};
 use crate::origin::Origin;
@@ -52,6 +52,13 @@ impl Story {
         let answer = self.reader.get(target).await;
         assert_eq!(answer.status, StatusCode::OK, "GET {target}: {answer:?}");
         assert!(answer.field("cache-status").is_some(), "GET {target} says nothing of what truehit did: {answer:?}");
+        answer
+    }
+
+    /// Reads a part of `target` through truehit; the answer is a 206.
+    pub(crate) async fn read_part(&self, target: &str, range: &str) -> Answer {
+        let answer = self.reader.send(Method::GET, target, &[("range", range)], "").await;
+        assert_eq!(answer.status, StatusCode::PARTIAL_CONTENT, "GET {target}, {range}: {answer:?}");
         answer
     }
 

@@ -48,7 +48,7 @@ async fn an_origin_without_any_validator_is_checked_by_its_bytes() {
     let origin = Script::new();
     origin
         .expects("GET /a", ok("same"))
-        .expects_with("HEAD /a", &[("want-repr-digest", Some("sha-256=10"))], status(405))
+        .expects_with("HEAD /a", &[("want-repr-digest", Some("sha-256=10, sha-512=5"))], status(405))
         .expects("GET /a", ok("same"))
         .expects("GET /a", ok("same"))
         .expects("GET /a", ok("sane"));

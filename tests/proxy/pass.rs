@@ -21,7 +21,7 @@ async fn every_other_method_passes() {
 #[tokio::test(start_paused = true)]
 async fn requests_that_a_stored_response_cannot_answer_pass() {
     for (fields, expected) in [
-        (&[("range", "bytes=0-1")][..], "truehit; fwd=partial; fwd-status=200; detail=range"),
+        (&[("range", "items=0-1")][..], "truehit; fwd=partial; fwd-status=200; detail=range"),
         (&[("if-match", "\"1\"")], "truehit; fwd=bypass; fwd-status=200; detail=precondition"),
         (&[("cache-control", "no-store")], "truehit; fwd=request; fwd-status=200; detail=no-store"),
     ] {

@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use truehit::access_log::AccessLog;
 use truehit::clock::Clock;
 use truehit::config::{self, Config};
@@ -14,10 +17,13 @@ use truehit::metrics::Metrics;
 use truehit::origin::{Origin, OriginError};
 use truehit::proxy::{Proxy, Shared};
 use truehit::rules::policy::Policy;
-use truehit::server::{Drain, Peer};
+use truehit::server::{Drain, InterimSink, Peer};
 
 /// A wall time for tests: 2026-01-01.
 pub const NEW_YEAR: Duration = Duration::from_secs(1_767_225_600);
+
+/// The test's side of a request's content.
+pub type Pieces = mpsc::UnboundedSender<Result<Frame<Bytes>, OriginError>>;
 
 /// The proxy under test.
 pub struct House<O: Origin> {
@@ -119,6 +125,22 @@ impl<O: Origin> House<O> {
         self.finish(self.proxy.clone().handle(request, peer()).await).await
     }
 
+    /// Sends a request with these fields and this content.
+    pub async fn send_with(&self, method: &str, target: &str, fields: &[(&str, &str)], content: &str) -> Reply {
+        let content = Full::new(Bytes::copy_from_slice(content.as_bytes()));
+        let request = build(method, target, fields).body(content).unwrap();
+        self.finish(self.proxy.clone().handle(request, peer()).await).await
+    }
+
+    /// Sends a request with content that the test sends piece by piece.
+    pub fn send_stream(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> (Pieces, JoinHandle<Reply>) {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let pieces = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
+        let request = build(method, target, fields).body(StreamBody::new(pieces)).unwrap();
+        let house = self.clone();
+        (sender, tokio::spawn(async move { house.finish(house.proxy.clone().handle(request, peer()).await).await }))
+    }
+
     /// Sends a GET and gives the response with its body unread.
     pub async fn open(&self, target: &str) -> http::Response<truehit::body::Body<O::Body>> {
         let request = build("GET", target, &[]).body(Empty::<Bytes>::new()).unwrap();
@@ -153,5 +175,5 @@ fn build(method: &str, target: &str, fields: &[(&str, &str)]) -> http::request::
 }
 
 fn peer() -> Peer {
-    Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false }
+    Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false, interim: InterimSink::default() }
 }

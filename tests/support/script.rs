@@ -31,6 +31,7 @@ struct Inner {
 pub struct Step {
     what: String,
     with: Vec<(HeaderName, Option<String>)>,
+    content: Option<String>,
     answer: Result<Answer, OriginError>,
     reached: Option<oneshot::Sender<()>>,
     gate: Option<oneshot::Receiver<()>>,
@@ -83,11 +84,14 @@ impl Script {
 
     /// Expects a request with these fields; `None` for a field that must be absent.
     pub fn expects_with(&self, what: &str, with: &[(&str, Option<&str>)], answer: Answer) -> &Self {
-        let mut step = Step::new(what, Ok(answer));
-        step.with = with
-            .iter()
-            .map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.map(str::to_owned)))
-            .collect();
+        self.push(Step::new(what, Ok(answer)).with(with));
+        self
+    }
+
+    /// Expects a request with these fields and this content.
+    pub fn expects_content(&self, what: &str, with: &[(&str, Option<&str>)], content: &str, answer: Answer) -> &Self {
+        let mut step = Step::new(what, Ok(answer)).with(with);
+        step.content = Some(content.to_owned());
         self.push(step);
         self
     }
@@ -127,12 +131,23 @@ impl Script {
 
 impl Step {
     fn new(what: &str, answer: Result<Answer, OriginError>) -> Self {
-        Self { what: what.to_owned(), with: Vec::new(), answer, reached: None, gate: None }
+        Self { what: what.to_owned(), with: Vec::new(), content: None, answer, reached: None, gate: None }
     }
 
-    fn mismatch(&self, what: &str, fields: &HeaderMap) -> Option<String> {
+    fn with(mut self, with: &[(&str, Option<&str>)]) -> Self {
+        let field = |(name, value): &(&str, Option<&str>)| {
+            (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.map(str::to_owned))
+        };
+        self.with = with.iter().map(field).collect();
+        self
+    }
+
+    fn mismatch(&self, what: &str, fields: &HeaderMap, content: &[u8]) -> Option<String> {
         if self.what != what {
             return Some(format!("expected {}, was asked {what}", self.what));
+        }
+        if self.content.as_ref().is_some_and(|expected| expected.as_bytes() != content) {
+            return Some(format!("{what}: expected {:?}, came {:?}", self.content, String::from_utf8_lossy(content)));
         }
         self.with.iter().find_map(|(name, expected)| {
             let came = fields.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -152,10 +167,10 @@ impl Origin for Script {
         let (head, body) = request.into_parts();
         let what = format!("{} {}", head.method, head.uri);
         self.0.requests.lock().unwrap().push(what.clone());
-        let _content = body.collect().await.map_err(|error| OriginError::RequestIncomplete(error.to_string()))?;
+        let content = body.collect().await.map_err(|error| OriginError::RequestIncomplete(error.to_string()))?;
         let step = self.0.steps.lock().unwrap().pop_front();
         let Some(mut step) = step else { return Err(self.fault(format!("unexpected: {what}"))) };
-        if let Some(mismatch) = step.mismatch(&what, &head.headers) {
+        if let Some(mismatch) = step.mismatch(&what, &head.headers, &content.to_bytes()) {
             return Err(self.fault(mismatch));
         }
         if let Some(reached) = step.reached.take() {
@@ -200,6 +215,12 @@ impl Answer {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         self.fields.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        self
+    }
+
+    /// With this status.
+    pub fn with_status(mut self, code: u16) -> Self {
+        self.status = StatusCode::from_u16(code).unwrap();
         self
     }
 

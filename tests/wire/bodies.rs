@@ -113,6 +113,30 @@ async fn request_content_keeps_its_framing() {
 }
 
 #[tokio::test]
+async fn a_query_is_answered_however_its_content_is_framed() {
+    let found = || Response::builder().header("etag", "\"1\"").body(full("found")).unwrap();
+    let (origin, mut asks) = Origin::telling(found).await;
+    let over_h1 = Sidecar::start(&origin.url(), "").await;
+    let over_h2 = Sidecar::start(&origin.url(), "origin.protocol = \"h2\"").await;
+    let long = Bytes::from("x".repeat(150_000));
+    for sidecar in [&over_h1, &over_h2] {
+        for mut client in [sidecar.client().await, sidecar.h2_client().await] {
+            for (content, passes) in [(Bytes::from_static(b"what"), false), (long.clone(), true)] {
+                for body in [full(content.clone()), in_pieces(content.clone())] {
+                    let request = ask("QUERY", "/a").header("content-type", "text/plain").body(body).unwrap();
+                    let answer = client.fetch(request).await;
+                    assert_eq!((answer.status.as_u16(), answer.text()), (200, "found"));
+                    assert_eq!(answer.field("cache-status").ends_with("content-too-long"), passes);
+                    let (head, came) = asks.recv().await.unwrap();
+                    assert_eq!((head.method.as_str(), came), ("QUERY", content.clone()));
+                }
+            }
+        }
+        assert_eq!(sidecar.metric("truehit_store_entries").await, 1.0, "one query, whoever asks it");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_ends_with_its_connection_passes_and_is_not_stored() {
     let server = RawOrigin::start().await;
     let sidecar = Sidecar::start(&format!("http://{}", server.address), "").await;

@@ -10,6 +10,7 @@ mod bodies;
 mod bounds;
 mod digests;
 mod forwarding;
+mod interim;
 mod life;
 mod passing;
 mod peers;

@@ -119,6 +119,31 @@ async fn a_post_is_never_sent_twice() {
     assert_eq!(dials(&origin), 1);
 }
 
+/// RFC 10008, abstract: a QUERY "can be automatically repeated or restarted without concern for partial state changes".
+#[tokio::test]
+async fn a_query_on_a_pooled_connection_that_closes_is_sent_once_more_with_its_content() {
+    let server = RawOrigin::start().await;
+    let origin = to(server.address);
+    let script = async {
+        let mut first = server.accept().await;
+        first.answer(ok("one")).await;
+        assert!(first.head().await.starts_with("QUERY /2"));
+        drop(first);
+        let mut second = server.accept().await;
+        let head = second.head().await;
+        assert!(head.starts_with("QUERY /2") && head.contains("content-length: 7\r\n"), "{head}");
+        assert_eq!(second.exactly(7).await, b"content");
+        second.write(ok("two")).await;
+    };
+    let requests = async {
+        text(fetch(&origin, get("/1")).await.unwrap()).await.unwrap();
+        let query = request(Method::QUERY, "/2").map(|_| RequestBody::Full("content".into()));
+        assert_eq!(text(fetch(&origin, query).await.unwrap()).await.unwrap(), "two");
+    };
+    tokio::join!(script, requests);
+    assert_eq!(origin.counters().retries.load(Ordering::Relaxed), 1);
+}
+
 /// D2: the body of an answer to HEAD, sent late, must not become the answer to the next request.
 #[tokio::test]
 async fn late_bytes_after_a_head_do_not_become_the_next_answer() {

@@ -2,12 +2,14 @@
 
 use super::*;
 use crate::rules::policy::Credentials;
-use crate::rules::testing::{OriginAnswer, Stored, answer, exchange, policy, policy_with, stored, verify};
+use crate::rules::testing::{OriginAnswer, Stored, answer, exchange, get, policy, policy_with, stored, verify};
 
 /// The `etag` package's form of "abc": a weak tag that is a digest of the stored bytes.
 const EXPRESS: &str = "W/\"3-qZk+NkcGgWq6PiVxeFDCbJzQ2J0\"";
 /// `Repr-Digest` of "abc".
 const ABC: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+const ABC_512: &str =
+    "sha-512=:3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw==:";
 /// `Repr-Digest` of something else.
 const OTHER: &str = "sha-256=:AAAAv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
 const DAY: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
@@ -26,6 +28,11 @@ fn words(verdict: Verdict) -> String {
     }
 }
 
+/// The request on whose behalf it was asked.
+fn asked() -> Ask {
+    get("/a").ask(&policy())
+}
+
 fn nginx() -> Stored {
     stored().etag("\"6955b900-3\"").with("last-modified", DAY).with("date", SECOND_LATER)
 }
@@ -34,7 +41,11 @@ fn nginx() -> Stored {
 fn answers_to_a_conditional_request() {
     let check = |sentence: &str, about: &[Stored], answer: OriginAnswer, policy: &Policy, expected: &str| {
         let candidates: Vec<_> = about.iter().map(Stored::build).collect();
-        assert_eq!(words(conditional(&candidates, true, answer.parts(), policy, exchange())), expected, "{sentence}");
+        assert_eq!(
+            words(conditional(&candidates, true, answer.parts(), &asked(), policy, exchange())),
+            expected,
+            "{sentence}"
+        );
     };
     let one = [stored().etag("\"1\"")];
     let every_hit = policy();
@@ -95,7 +106,26 @@ fn answers_to_a_conditional_request() {
     check("no trust in weak tags", &weak, answer(304).etag("W/\"7\""), &shared, "unproven: weak-tag");
     check("no trust in dates", &dated, answer(304), &shared, "unproven: tag-not-repeated");
 
+    let claims = |digest: &str| answer(304).etag("\"1\"").with("repr-digest", digest);
+    check("with the digest of the bytes (RFC 9530 §3)", &one, claims(ABC), &every_hit, "same abc: strong-tag");
+    check("but not with that of others", &one, claims(OTHER), &every_hit, "unproven: contradicted");
+    check(
+        "by whichever algorithm",
+        &[stored().etag("\"1\"").body("x")],
+        claims(ABC_512),
+        &every_hit,
+        "unproven: contradicted",
+    );
+    check("under when-stale neither", &one, claims(OTHER), &verify(Verify::WhenStale), "unproven: contradicted");
+    let nothing = Digest::of(b"", digest::Algorithm::Sha256).to_member();
+    let of_itself = claims(nothing.to_str().unwrap());
+    check("nor does one of its own lack of content count", &one, of_itself, &every_hit, "same abc: strong-tag");
+    let digest_of_nothing = answer(304).etag("\"1\"").with("content-digest", OTHER);
+    check("its content is not the stored one (§2)", &one, digest_of_nothing, &every_hit, "same abc: strong-tag");
+
     let when_stale = verify(Verify::WhenStale);
+    let other = answer(304).etag("W/\"7\"").with("repr-digest", OTHER);
+    check("a weak tag allows other bytes (RFC 9110 §8.8.1)", &weak, other, &when_stale, "same abc: not-modified");
     check("under when-stale any 304 (RFC 9111 §4.3.3)", &weak, answer(304), &when_stale, "same abc: not-modified");
     check("from any cache", &one, aged(), &when_stale, "same abc: not-modified");
     check("about a date", &dated, answer(304), &when_stale, "same abc: not-modified");
@@ -106,13 +136,15 @@ fn answers_to_a_conditional_request() {
 fn answers_to_a_head() {
     let check = |sentence: &str, about: Stored, answer: OriginAnswer, expected: &str| {
         let stored = about.build();
-        let sha256 = head_needs_digest(answer.parts()).then(|| stored.sha256());
-        assert_eq!(words(head(&stored, sha256, answer.parts(), exchange())), expected, "{sentence}");
+        let own = repr_claim(answer.parts()).map(|claimed| stored.digest(claimed.algorithm()));
+        assert_eq!(words(head(&stored, own, answer.parts(), &asked(), &policy(), exchange())), expected, "{sentence}");
     };
     let one = || stored().etag("\"1\"").with("last-modified", DAY);
     let two_hundred = || answer(200).etag("\"1\"");
     check("an equal digest (RFC 9530 §3)", stored(), answer(200).with("repr-digest", ABC), "same abc: repr-digest");
     check("another digest", one(), two_hundred().with("repr-digest", OTHER), "changed");
+    check("by SHA-512", stored(), answer(200).with("repr-digest", ABC_512), "same abc: repr-digest");
+    check("another by SHA-512", one().body("x"), two_hundred().with("repr-digest", ABC_512), "changed");
     check(
         "the digest decides before the tag",
         one(),
@@ -147,7 +179,15 @@ fn answers_of_a_digest_endpoint() {
     const HEX: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let check = |sentence: &str, content: &str, answer: OriginAnswer, expected: &str| {
         let stored = stored().build();
-        let verdict = digest_endpoint(&stored, stored.sha256(), answer.parts(), content.as_bytes(), exchange());
+        let verdict = digest_endpoint(
+            &stored,
+            stored.sha256(),
+            answer.parts(),
+            content.as_bytes(),
+            &asked(),
+            &policy(),
+            exchange(),
+        );
         assert_eq!(words(verdict), expected, "{sentence}");
     };
     check("the stored bytes'", HEX, answer(200), "same abc: digest-endpoint");
@@ -199,4 +239,47 @@ fn a_full_answer_brings_its_own_head() {
         (None, &"new".parse().unwrap(), &3.into())
     );
     assert!(!confirmed.response().head().tag_vouches, "what the new tag is worth is settled anew");
+}
+
+#[test]
+fn what_a_clients_head_says_of_a_stored_get() {
+    let check = |sentence: &str, about: Stored, answer: OriginAnswer, expected: &str| {
+        let (stored, now) = (about.build(), exchange().answered);
+        let said = match head_update(&stored, answer.parts(), &asked(), &policy(), now.wall, now) {
+            HeadUpdate::Freshened(fresh) => {
+                assert_eq!(fresh.standing(), stored.standing(), "{sentence}: nothing was confirmed");
+                format!("freshened: {}", fresh.head().lifetime().duration().as_secs())
+            }
+            HeadUpdate::Differs => "differs".to_owned(),
+            HeadUpdate::Silent => "silent".to_owned(),
+        };
+        assert_eq!(said, expected, "{sentence}");
+    };
+    let fresh = || answer(200).with("cache-control", "max-age=60");
+    let one = || stored().etag("\"1\"").with("last-modified", DAY);
+    check("an equal tag (RFC 9111 §4.3.5)", one(), fresh().etag("\"1\""), "freshened: 60");
+    check("an equal date", one(), fresh().with("last-modified", DAY), "freshened: 60");
+    check("an equal length", one(), fresh().with("content-length", "3"), "freshened: 60");
+    check("another tag", one(), fresh().etag("\"2\"").with("content-length", "3"), "differs");
+    check("a weaker one", one(), fresh().etag("W/\"1\""), "differs");
+    check("a tag where none is stored", stored(), fresh().etag("\"1\""), "differs");
+    check("another date", one(), fresh().etag("\"1\"").with("last-modified", SECOND_LATER), "differs");
+    check("another length", one(), fresh().etag("\"1\"").with("content-length", "4"), "differs");
+    check("nothing to compare", one(), fresh(), "silent");
+    check("another status than 200", one(), answer(404).etag("\"1\""), "silent");
+    check("about another status than 200", stored().status(404), fresh().with("content-length", "3"), "silent");
+}
+
+#[test]
+fn a_digest_in_a_clients_head_counts_where_that_of_the_content_is_known() {
+    let (stored, now) = (stored().etag("\"1\"").build(), exchange().answered);
+    let said = |digest: &str| {
+        let answer = answer(200).etag("\"1\"").with("repr-digest", digest);
+        matches!(head_update(&stored, answer.parts(), &asked(), &policy(), now.wall, now), HeadUpdate::Differs)
+    };
+    assert!(!said(OTHER), "nothing is hashed for it");
+    let _known = stored.sha256();
+    assert!(said(OTHER), "RFC 9530 §3");
+    assert!(!said(ABC));
+    assert!(!said(ABC_512), "nor by another algorithm");
 }

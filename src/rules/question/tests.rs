@@ -3,7 +3,7 @@
 use super::*;
 use crate::rules::learn::Shown;
 use crate::rules::policy::{Credentials, DigestEndpoint};
-use crate::rules::testing::{Req, Stored, ago, get, lookup, policy, policy_with, secs, stored, verify};
+use crate::rules::testing::{Req, Stored, ago, get, lookup, method, policy, policy_with, secs, stored, verify};
 
 /// The `etag` package's form of "abc": a weak tag that is a digest of the stored bytes.
 const EXPRESS: &str = "W/\"3-qZk+NkcGgWq6PiVxeFDCbJzQ2J0\"";
@@ -126,6 +126,23 @@ fn under_when_stale_any_validator_will_do() {
 }
 
 #[test]
+fn a_twin_is_asked_about_alone_and_its_tag_must_come_back() {
+    let check = |sentence: &str, twin: bool, policy: &Policy, expected: (usize, bool)| {
+        let mut ask = get("/a").ask(policy);
+        ask.twin = twin.then(|| get("/b").ask(policy).key);
+        let both = [stored().etag("\"2\"").varying("x", "1"), stored().etag("\"1\"")];
+        let Question::Check(made) = choose(&ask, &lookup(&both, &ask), policy, &Learned::default()) else {
+            panic!("{sentence}: no check")
+        };
+        let made = made.for_twin(&ask, policy);
+        assert_eq!((made.candidates.len(), made.selected), expected, "{sentence}");
+    };
+    check("what is stored for the own target", false, &policy(), (2, true));
+    check("what is stored for a twin", true, &policy(), (1, false));
+    check("where RFC 9111 is the rule", true, &verify(Verify::WhenStale), (2, true));
+}
+
+#[test]
 fn several_variants_are_asked_about_at_once() {
     let check = |sentence: &str, request: Req, variants: &[Stored], expected: &str| {
         assert_eq!(chosen(&request, variants, &policy(), &[]), expected, "{sentence}");
@@ -159,4 +176,45 @@ fn several_variants_are_asked_about_at_once() {
     let many: Vec<_> = (0..TAGS_MAX + 2).map(|n| stored().etag(&format!("\"{n}\""))).collect();
     let named = chosen(&get("/a"), &many, &policy(), &[]).matches('"').count() / 2;
     assert_eq!(named, TAGS_MAX, "the list is bounded");
+}
+
+#[test]
+fn a_query_is_checked_by_what_sends_its_content_along() {
+    let query = || method("QUERY", "/a").with("content-type", "text/plain").with_query("x");
+    let graphql = || method("POST", "/a").with("content-type", "application/json").with_query(r#"{"query":"{a}"}"#);
+    let check = |sentence: &str, request: Req, variant: Stored, policy: &Policy, shown: &[Shown], expected: &str| {
+        assert_eq!(chosen(&request, &[variant], policy, shown), expected, "{sentence}");
+    };
+    let strong = || stored().etag("\"1\"");
+    let only = |how| policy_with(|policy| policy.check = CheckHow::Only(how));
+    let stale = verify(Verify::WhenStale);
+    check("a strong tag (RFC 10008 §2)", query(), strong(), &policy(), &[], "conditional: strong-tag \"1\"");
+    check(
+        "what GETs showed says nothing",
+        query(),
+        strong(),
+        &policy(),
+        &[Shown::ConditionIgnored; 3],
+        "conditional: strong-tag \"1\"",
+    );
+    check("but a false 304 does", query(), strong(), &policy(), &[Shown::FalseNotModified], "body: distrusted");
+    check("no validator", query(), stored(), &policy(), &[], "body: no-validator");
+    check("a weak one", query(), stored().etag("W/\"7\""), &policy(), &[], "body: weak-tag");
+    check("HEAD has no content", query(), stored(), &only(Strategy::Head), &[], "body: no-validator");
+    check("nor has a digest endpoint", query(), strong(), &policy_with(endpoint), &[], "conditional: strong-tag \"1\"");
+    check("where bytes are wanted", query(), strong(), &only(Strategy::Body), &[], "body: configured");
+    check(
+        "any validator under when-stale",
+        query(),
+        stored().etag("W/\"7\""),
+        &stale,
+        &[],
+        "conditional: validator W/\"7\"",
+    );
+    check("no condition on a POST (RFC 9110 §13.1.2)", graphql(), strong(), &policy(), &[], "body: post");
+    check("whatever is configured", graphql(), strong(), &only(Strategy::Conditional), &[], "body: post");
+    check("and so none when it is stale", graphql(), strong(), &stale, &[], "whole: uncheckable");
+    let other = || strong().varying("x", "1");
+    check("another variant by its tag", query(), other(), &policy(), &[], "conditional: strong-tag \"1\"");
+    check("not for a POST", graphql(), other(), &policy(), &[], "whole: vary-miss");
 }

@@ -7,20 +7,54 @@ use crate::rules::testing::{ago, any_head, get, head, policy, secs, stored};
 
 #[test]
 fn only_what_is_whole_is_recorded() {
-    const ABC: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
-    let check =
-        |sentence: &str, chunks: &[&'static str], declared: Option<u64>, digest: &str, expected: Option<usize>| {
-            let chunks: Vec<_> = chunks.iter().map(|chunk| Bytes::from_static(chunk.as_bytes())).collect();
-            let recorded = Recorded::complete(&chunks, declared, &head(&[("repr-digest", digest)]), None);
-            assert_eq!(recorded.map(|recorded| recorded.len()).ok(), expected, "{sentence}");
-        };
-    check("as long as was declared", &["a", "bc"], Some(3), "", Some(3));
-    check("of undeclared length (RFC 9112 §7.1)", &["abc"], None, "", Some(3));
-    check("empty", &[], Some(0), "", Some(0));
-    check("too short (RFC 9112 §8)", &["ab"], Some(3), "", None);
-    check("too long", &["abcd"], Some(3), "", None);
-    check("of the digest that it claims (RFC 9530 §3)", &["abc"], None, ABC, Some(3));
-    check("of another", &["abd"], None, ABC, None);
+    let check = |sentence: &str, chunks: &[&'static str], declared: Option<u64>, expected: Option<usize>| {
+        let chunks: Vec<_> = chunks.iter().map(|chunk| Bytes::from_static(chunk.as_bytes())).collect();
+        let recorded = Recorded::complete(&chunks, declared, &HeaderMap::new(), None);
+        assert_eq!(recorded.map(|recorded| recorded.len()).ok(), expected, "{sentence}");
+    };
+    check("as long as was declared", &["a", "bc"], Some(3), Some(3));
+    check("of undeclared length (RFC 9112 §7.1)", &["abc"], None, Some(3));
+    check("empty", &[], Some(0), Some(0));
+    check("too short (RFC 9112 §8)", &["ab"], Some(3), None);
+    check("too long", &["abcd"], Some(3), None);
+}
+
+#[test]
+fn only_what_is_what_it_claims_is_recorded() {
+    const SHORT: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+    const LONG: &str =
+        "sha-512=:3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw==:";
+    let check = |sentence: &str, content: &'static str, claim: &str, expected: bool| {
+        for field in ["content-digest", "repr-digest"] {
+            let (claiming, silent) = (head(&[(field, claim)]), HeaderMap::new());
+            for (head, trailers) in [(&claiming, None), (&silent, Some(claiming.clone()))] {
+                let recorded = Recorded::complete(&[Bytes::from_static(content.as_bytes())], None, head, trailers);
+                assert_eq!(recorded.is_ok(), expected, "{sentence}, in {field}");
+            }
+        }
+    };
+    check("what has the digest (RFC 9530 §2, §3)", "abc", SHORT, true);
+    check("by SHA-512", "abc", LONG, true);
+    check("by both", "abc", &format!("{SHORT}, {LONG}"), true);
+    check("not what has another", "abd", SHORT, false);
+    check("by SHA-512", "abd", LONG, false);
+    let half = SHORT.replace("ungW", "AAAA");
+    check("not what has one of two", "abc", &format!("{half}, {LONG}"), false);
+    check("what claims by algorithms that nobody believes (§5)", "abd", "md5=:AAAA:", true);
+    check("what is malformed claims nothing", "abd", "sha-256=:", true);
+}
+
+#[test]
+fn what_a_head_claimed_is_known_and_shared_by_all_heads() {
+    let claim = head(&[("repr-digest", "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:")]);
+    let recorded = Recorded::complete(&[Bytes::from_static(b"abc")], None, &claim, None).unwrap();
+    let one = stored().build();
+    let one = StoredResponse::new(one.head().clone(), recorded, &HeaderMap::new(), one.standing());
+    let known = |stored: &StoredResponse| Algorithm::ALL.map(|algorithm| stored.is_digested(algorithm));
+    assert_eq!(known(&one), [true, false], "nothing is computed twice, nor unasked");
+    let again = one.reheaded(one.head().clone(), &HeaderMap::new(), one.standing());
+    assert_eq!(again.digest(Algorithm::Sha512), Digest::of(b"abc", Algorithm::Sha512));
+    assert_eq!(known(&one), [true, true]);
 }
 
 #[test]
@@ -50,18 +84,33 @@ fn a_304_makes_no_young_tag_old() {
     let (modified, later) = ("Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2026 01:00:00 GMT");
     let young = stored().etag("\"6955b900-3\"").with("last-modified", modified).with("date", modified).build();
     let update = head(&[("etag", "\"6955b900-3\""), ("date", later)]);
-    let fresh = young.freshened(&update, ago(0).wall, ago(0), young.standing());
+    let fresh = young.freshened(&update, &HeaderMap::new(), &policy(), ago(0).wall, ago(0), young.standing());
     assert_eq!(fresh.head().fields["date"], later);
     assert!(!fresh.head().tag_vouches);
 }
 
 #[test]
-fn vary_that_a_304_widens_selects_nothing_that_was_not_asked() {
+fn vary_that_a_304_widens_selects_for_the_request_that_it_answered() {
     let one = stored().varying("accept", "x").build();
-    let fresh = one.freshened(&head(&[("vary", "cookie")]), ago(0).wall, ago(0), one.standing());
-    let asking = |cookie: &str| get("/a").with("accept", "x").with("cookie", cookie).ask(&policy());
-    assert!(one.selected_by(&asking("a=1").fields));
-    assert!(!fresh.selected_by(&asking("a=1").fields), "which cookies it was made for is not known");
+    let asking = |cookie: &str| get("/a").with("accept", "x").with("cookie", cookie).ask(&policy()).fields;
+    let update = head(&[("vary", "cookie")]);
+    let fresh = one.freshened(&update, &asking("a=1"), &policy(), ago(0).wall, ago(0), one.standing());
+    assert!(one.selected_by(&asking("a=2")));
+    assert!(fresh.selected_by(&asking("a=1")));
+    assert!(!fresh.selected_by(&asking("a=2")), "whether it is for other cookies is not known");
+}
+
+#[test]
+fn only_a_confirmation_takes_a_response_out_of_a_group() {
+    let one = stored().with("cache-groups", "\"old\"").build();
+    let groups = |list: &str| Groups::of(&head(&[("cache-groups", list)]));
+    let freshened = |standing| {
+        let update = head(&[("cache-groups", "\"new\"")]);
+        one.freshened(&update, &HeaderMap::new(), &policy(), ago(0).wall, ago(0), standing).head().groups.clone()
+    };
+    assert_eq!(freshened(Standing { confirmed: ago(0).at, epoch: 2 }), groups("\"new\""), "RFC 9111 §3.2");
+    let touched = groups("\"old\", \"new\"");
+    assert_eq!(freshened(one.standing()), touched, "an invalidation of the old group may not have been obeyed yet");
 }
 
 const NAMES: &[&str] =
@@ -73,7 +122,7 @@ proptest! {
         let old = stored().etag("\"1\"").varying("accept", "x").build();
         let mut fresh = (*old).clone();
         for update in &updates {
-            fresh = fresh.freshened(update, ago(1).wall, ago(0), old.standing());
+            fresh = fresh.freshened(update, &HeaderMap::new(), &policy(), ago(1).wall, ago(0), old.standing());
         }
         prop_assert_eq!(fresh.content(), old.content());
         prop_assert_eq!(fresh.sha256(), old.sha256());

@@ -1,0 +1,280 @@
+//! `PartialResponse`: one range of a response as the store holds it (RFC 9111 §3.3).
+//!
+//! It is another type than [`StoredResponse`], so that nothing takes it for a whole one. It answers a request for a
+//! range wholly within it, and it can become whole: by the ranges that it lacks, under the same strong validator
+//! (§3.4). Its bytes leave by [`promise`](super::promise), or into a [`Completion`](super::completion::Completion).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header, response};
+
+use super::admit::{self, Framing};
+use super::ask::Ask;
+use super::judge::Exchange;
+use super::outcome::SkipReason;
+use super::policy::{Policy, Verify};
+use super::range::{ContentRange, Resolved, Span};
+use super::stored::{ENTRY_OVERHEAD, Recorded, Standing, StoredHead, StoredResponse};
+use super::validator::EntityTag;
+use super::vary::Vary;
+
+/// The content of one range: as many bytes as its `Content-Range` says, and their end was seen.
+#[derive(Clone, Debug)]
+pub struct RecordedPart {
+    bytes: Bytes,
+    range: ContentRange,
+}
+
+impl RecordedPart {
+    /// The content of a part that ended cleanly, copied into memory of its own size.
+    ///
+    /// # Errors
+    /// [`SkipReason::Contradicted`] if there are more or fewer bytes than `range` says. Which of the two is wrong, and so
+    /// where these bytes belong, cannot be known.
+    pub fn received(chunks: &[Bytes], range: ContentRange) -> Result<Self, SkipReason> {
+        let length = chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        if length != range.span().len() {
+            return Err(SkipReason::Contradicted);
+        }
+        Ok(Self { bytes: Bytes::from(chunks.concat()), range })
+    }
+
+    /// The bytes of `span`, if it is within the part.
+    fn slice(&self, span: Span) -> Option<Bytes> {
+        let own = self.range.span();
+        let start = span.start().checked_sub(own.start())?;
+        let within = Span::new(start, start + span.len())?;
+        own.contains(span).then(|| within.indices()).flatten().map(|indices| self.bytes.slice(indices))
+    }
+
+    /// Both parts as one, if they meet and are of representations of equal length; where they overlap, the bytes of
+    /// `newer` count.
+    fn joined(&self, newer: &Self) -> Option<Self> {
+        let (old, new) = (self.range.span(), newer.range.span());
+        let all = old.joined(new, 0).filter(|_| self.range.complete() == newer.range.complete())?;
+        let before = Span::new(all.start(), new.start()).and_then(|span| self.slice(span));
+        let after = Span::new(new.end(), all.end()).and_then(|span| self.slice(span));
+        let bytes = [before.unwrap_or_default(), newer.bytes.clone(), after.unwrap_or_default()].concat();
+        Some(Self { bytes: Bytes::from(bytes), range: ContentRange::new(all, newer.range.complete())? })
+    }
+}
+
+/// A stored response of which one range is there.
+#[derive(Clone, Debug)]
+pub struct PartialResponse {
+    /// The head that the whole response would have.
+    head: Arc<StoredHead>,
+    part: RecordedPart,
+    /// The values of the request's selecting fields, canonical (RFC 9111 §4.1).
+    selecting: Box<[u8]>,
+    standing: Standing,
+}
+
+/// What a part has become.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    /// A part still.
+    Part(PartialResponse),
+    /// The whole.
+    Whole(StoredResponse),
+}
+
+impl Kept {
+    /// A part to store, or the whole if it is all there is. `request` is the request that it answers.
+    ///
+    /// # Errors
+    /// As of [`Recorded::complete`].
+    pub fn of(
+        head: StoredHead,
+        part: RecordedPart,
+        request: &HeaderMap,
+        standing: Standing,
+    ) -> Result<Self, SkipReason> {
+        // RFC 9110 §15.3.7.3: "If the union consists of the entire range of the representation, then the client MUST
+        // process the combined response as if it were a complete 200 (OK) response".
+        if part.range.span().len() == part.range.complete() {
+            let recorded = Recorded::complete(&[part.bytes], Some(part.range.complete()), &head.fields, None)?;
+            return Ok(Self::Whole(StoredResponse::new(head, recorded, request, standing)));
+        }
+        let selecting = head.vary.selecting(request);
+        Ok(Self::Part(PartialResponse { head: Arc::new(head), part, selecting, standing }))
+    }
+}
+
+impl PartialResponse {
+    /// The head, as that of the whole response.
+    #[must_use]
+    pub fn head(&self) -> &StoredHead {
+        &self.head
+    }
+
+    /// When and by what it was last confirmed.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Which range it is.
+    #[must_use]
+    pub const fn range(&self) -> ContentRange {
+        self.part.range
+    }
+
+    /// The part that answers the request, if this response has all of it.
+    ///
+    /// RFC 9111 §3.3: "A cache MUST NOT use an incomplete response to answer requests unless the response has been made
+    /// complete, or the request is partial and specifies a range wholly within the incomplete response."
+    #[must_use]
+    pub fn answers(&self, ask: &Ask) -> Option<ContentRange> {
+        let tag = self.head.tag.as_ref().filter(|_| self.head.tag_vouches);
+        let range = ask.range.as_ref().filter(|range| range.holds(tag, self.head.strong_date))?;
+        let Resolved::One(span) = range.resolve(self.part.range.complete()) else { return None };
+        self.part.range.span().contains(span).then(|| ContentRange::new(span, self.part.range.complete())).flatten()
+    }
+
+    /// The same part under a head that an answer without content updated, confirmed by the exchange.
+    #[must_use]
+    pub fn freshened(&self, update: &HeaderMap, policy: &Policy, exchange: Exchange) -> Self {
+        let head = self.head.freshened(update, policy, exchange.asked, exchange.answered);
+        Self { head: Arc::new(head), standing: exchange.standing, ..self.clone() }
+    }
+
+    /// This part and another one of the same representation, which came with the head `update`; `None` if they cannot be
+    /// combined, or would be longer than the route stores.
+    ///
+    /// RFC 9111 §3.4: "A cache MAY combine these ranges into a single stored response [..] if they all share the same
+    /// strong validator"; "a cache MUST update the stored response header fields using the header fields provided in the
+    /// new response, as per Section 3.2."
+    #[must_use]
+    pub fn combined(
+        &self,
+        newer: &RecordedPart,
+        update: &HeaderMap,
+        request: &HeaderMap,
+        policy: &Policy,
+        exchange: Exchange,
+    ) -> Option<Kept> {
+        let joined = self.part.joined(newer).filter(|_| self.is_same(update, policy))?;
+        if joined.bytes.len() as u64 > policy.object_max {
+            return None;
+        }
+        let head = self.head.freshened(update, policy, exchange.asked, exchange.answered);
+        Kept::of(head, joined, request, exchange.standing).ok()
+    }
+
+    /// The strong validator by which other parts are known to be of the same representation, as a field value: the tag,
+    /// or under `when-stale` a date, where no tag is.
+    #[must_use]
+    pub fn strong_validator(&self, policy: &Policy) -> Option<HeaderValue> {
+        match &self.head.tag {
+            Some(tag) => self.head.tag_vouches.then(|| tag.to_header_value()),
+            None => {
+                let dated = policy.verify == Verify::WhenStale && self.head.strong_date.is_some();
+                dated.then(|| self.head.fields.get(header::LAST_MODIFIED).cloned()).flatten()
+            }
+        }
+    }
+
+    /// Whether a conditional request can show that it is current: by the only proof of strict routes, an equal strong tag,
+    /// or under `when-stale` by any validator.
+    #[must_use]
+    pub fn can_be_checked(&self, policy: &Policy) -> bool {
+        match policy.verify {
+            Verify::WhenStale => self.head.tag.is_some() || self.head.last_modified.is_some(),
+            Verify::EveryHit | Verify::Lease(_) | Verify::Off => self.head.tag_vouches,
+        }
+    }
+
+    /// Makes a request one that asks whether the part is current: by its tag, or its date where there is none.
+    pub fn set_condition(&self, request: &mut HeaderMap) {
+        if let Some(tag) = &self.head.tag {
+            request.insert(header::IF_NONE_MATCH, tag.to_header_value());
+        } else if let Some(date) = self.head.fields.get(header::LAST_MODIFIED) {
+            request.insert(header::IF_MODIFIED_SINCE, date.clone());
+        }
+    }
+
+    /// Whether an answer with this head is of the same representation, by its strong validator.
+    #[must_use]
+    pub fn is_same(&self, answer: &HeaderMap, policy: &Policy) -> bool {
+        let theirs = match &self.head.tag {
+            Some(_) => EntityTag::of(answer).filter(|tag| !tag.weak).map(|tag| tag.to_header_value()),
+            None => answer.get(header::LAST_MODIFIED).filter(|_| EntityTag::of(answer).is_none()).cloned(),
+        };
+        self.strong_validator(policy).is_some_and(|ours| theirs == Some(ours))
+    }
+
+    /// Whether the request's selecting fields are those that this response was stored for (RFC 9111 §4.1).
+    #[must_use]
+    pub fn selected_by(&self, request: &HeaderMap) -> bool {
+        self.head.vary.selects(request, &self.selecting)
+    }
+
+    /// What selects it: the fields that `Vary` names, and their values, canonical.
+    #[must_use]
+    pub fn selection(&self) -> (&Vary, &[u8]) {
+        (&self.head.vary, &self.selecting)
+    }
+
+    /// What it costs in memory, in bytes, the key not counted.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.part.bytes.len() + self.head.weight() + self.selecting.len() + ENTRY_OVERHEAD
+    }
+
+    /// The bytes of `span`, if it is within the part: for [`promise`](super::promise) alone.
+    pub(super) fn content(&self, span: Span) -> Option<Bytes> {
+        self.part.slice(span)
+    }
+
+    /// All bytes of the part: for a [`Completion`](super::completion::Completion) that found it current.
+    pub(super) fn kept_bytes(&self) -> Bytes {
+        self.part.bytes.clone()
+    }
+}
+
+/// The head that the whole response would have had, made of that of one of its parts.
+///
+/// RFC 9111 §3.3: "a 206 (Partial Content) response MAY be stored as if it were an incomplete 200 (OK) response".
+#[must_use]
+pub fn as_whole(answer: &response::Parts, range: ContentRange) -> response::Parts {
+    let mut whole = answer.clone();
+    whole.status = StatusCode::OK;
+    // What is said of the content is said of this part of it.
+    for name in ["content-range", "content-digest", "content-md5"] {
+        whole.headers.remove(name);
+    }
+    whole.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.complete()));
+    whole
+}
+
+/// Decides whether a 206 may be stored, and as what: its head as that of the whole, and where its content belongs.
+///
+/// # Errors
+/// Why it may not.
+pub fn admit(
+    ask: &Ask,
+    answer: &response::Parts,
+    framing: Framing,
+    policy: &Policy,
+    exchange: Exchange,
+) -> Result<(StoredHead, ContentRange), SkipReason> {
+    // Several parts, or one of a representation of unknown length: nothing is built of those.
+    let range = ContentRange::of(&answer.headers).ok_or(SkipReason::Partial)?;
+    if framing.length.is_some_and(|length| length != range.span().len()) {
+        return Err(SkipReason::Contradicted);
+    }
+    let whole = as_whole(answer, range);
+    let head = StoredHead::read(whole.status, &whole.headers, policy, exchange.asked, exchange.answered);
+    admit::admit(ask, &whole, &head, framing, policy, exchange.answered.at)?;
+    // What is checked can only be checked by its tag: there are no bytes of the whole to compare.
+    let all = range.span().len() == range.complete();
+    if policy.verify != Verify::WhenStale && !head.tag_vouches && !all {
+        return Err(SkipReason::Partial);
+    }
+    Ok((head, range))
+}
+
+#[cfg(test)]
+mod tests;
