@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use truehit::config::{self, Config, Overrides};
-use truehit::server::Peer;
+use truehit::server::{InterimSink, Peer};
 
 use crate::house::{House, settle};
 use crate::origin::{Origin, Wall};
@@ -119,7 +119,8 @@ impl Stage {
             request.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| content.len().into());
         }
         request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("api.test"));
-        let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false };
+        let peer =
+            Peer { address: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: false, interim: InterimSink::default() };
         let (head, body) = self.house.proxy.clone().handle(request, peer).await.into_parts();
         let content =
             body.collect().await.ok().map(|content| String::from_utf8_lossy(&content.to_bytes()).into_owned());
