@@ -9,15 +9,23 @@ PYTHON ?= python3
 ARGS ?=
 # Set, `make conformance` writes its results again.
 UPDATE ?=
+# What `make fuzz` runs, and for how many seconds; seconds per target for `make fuzz-smoke`.
+TARGET ?= decide
+SECONDS ?= 60
+SMOKE_SECONDS ?= 3
+# What `make mutants` is about, as in `make mutants ARGS='--file src/rules/freshness.rs'`: all of src/rules otherwise.
 
 VENV := .venv
 NODE := tests/origins/node
 CACHE_TESTS := tests/cache-tests
 CARGO_DENY := 0.20.2
+CARGO_FUZZ := 0.13.2
+CARGO_MUTANTS := 27.1.0
 # Tests that show that a check can fail need the faults that only this feature brings.
 SEEDED := $(basename $(notdir $(wildcard tests/*_seeded tests/*_seeded.rs)))
 
 .PHONY: help setup packages demo test conformance fmt fmt-check lint doc deny deploy-check static figures generate model
+.PHONY: fuzz fuzz-smoke mutants
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -65,9 +73,22 @@ doc: ## The code's documentation, private items included, warnings denied
 deny: target/tools/cargo-deny-$(CARGO_DENY) ## Licences, duplicate crates and sources of the dependencies
 	target/tools/bin/cargo-deny --workspace --all-features check bans licenses sources
 
-# Unoptimised: it takes a third of the time to build and runs for three seconds.
-target/tools/cargo-deny-$(CARGO_DENY):
-	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install cargo-deny --version $(CARGO_DENY) --locked --debug --quiet \
+fuzz-smoke: ## Every fuzz target for a few seconds, without libFuzzer
+	FUZZ_SECONDS=$(SMOKE_SECONDS) $(CARGO) test --locked --test fuzz -- --nocapture no_input
+
+# Without a sanitizer it works with a stable compiler. Finds of the fuzzer stay in target/; what is worth keeping is put
+# into fuzz/corpus by hand.
+fuzz: target/tools/cargo-fuzz-$(CARGO_FUZZ) ## One fuzz target under libFuzzer (TARGET=decide SECONDS=60)
+	mkdir -p target/fuzz/corpus/$(TARGET)
+	target/tools/bin/cargo-fuzz run --sanitizer none --target-dir target/fuzz $(TARGET) \
+		target/fuzz/corpus/$(TARGET) fuzz/corpus/$(TARGET) -- -max_total_time=$(SECONDS)
+
+mutants: target/tools/cargo-mutants-$(CARGO_MUTANTS) ## Which changes to the rules no test would notice: hours (ARGS='--file src/rules/vary.rs')
+	target/tools/bin/cargo-mutants mutants --output target $(or $(ARGS),--file 'src/rules/**/*.rs')
+
+# Unoptimised: it takes a third of the time to build, and these are not what takes long.
+target/tools/cargo-deny-$(CARGO_DENY) target/tools/cargo-fuzz-$(CARGO_FUZZ) target/tools/cargo-mutants-$(CARGO_MUTANTS): target/tools/cargo-%:
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install $(shell echo cargo-$* | sed 's/-\([0-9.]*\)$$/ --version \1/') --locked --debug --quiet \
 		--root target/tools --target-dir target/tools/build
 	rm -rf target/tools/build
 	touch $@

@@ -1,0 +1,226 @@
+//! The targets: what any bytes may do to a parser, and what must hold whatever they are.
+//!
+//! Each takes its bytes as the lines of a head (`name: value`; the target's first field where no name is given), so that
+//! a corpus can be read and written by hand. A target fails by a panic. `fuzz/` runs the same functions under libFuzzer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use truehit::config::{self, Overrides};
+use truehit::rules::decide::{Decision, decide};
+use truehit::rules::digest::{self, Sha256};
+use truehit::rules::directives::{RequestDirectives, ResponseDirectives};
+use truehit::rules::key::CacheKey;
+use truehit::rules::lookup::{Lookup, Resource};
+use truehit::rules::moment::{Moment, Now};
+use truehit::rules::policy::{Policy, Verify};
+use truehit::rules::preconditions::{Preconditions, not_modified_head};
+use truehit::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
+use truehit::rules::validator::{EntityTag, TagList};
+use truehit::rules::vary::Vary;
+use truehit::rules::{ask, fields, forwarding, freshness, list, recognise};
+
+/// A target: its name, which is that of its corpus, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("directives", directives),
+    ("freshness", freshness),
+    ("tags", tags),
+    ("vary", vary),
+    ("digests", digests),
+    ("forwarding", forwarding),
+    ("key", key),
+    ("decide", decision),
+];
+
+/// The longest lifetime there is (RFC 9111 §1.2.2).
+const LONGEST: Duration = Duration::from_secs(1 << 31);
+
+/// `Cache-Control` and `Pragma`.
+pub fn directives(bytes: &[u8]) {
+    let mut head = read_head(bytes, header::CACHE_CONTROL);
+    let response = ResponseDirectives::parse(&head);
+    let _ = RequestDirectives::parse(&head);
+    for lifetime in [response.max_age, response.s_maxage, response.stale_while_revalidate, response.stale_if_error] {
+        assert!(lifetime.is_none_or(|lifetime| lifetime <= LONGEST));
+    }
+    // Whatever else is said, a line of its own forbids.
+    head.append(header::CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
+    let response = ResponseDirectives::parse(&head);
+    assert!(response.no_store && response.private);
+    assert!(RequestDirectives::parse(&head).no_store);
+}
+
+/// `Age`, `Date`, `Expires` and the lifetimes.
+pub fn freshness(bytes: &[u8]) {
+    let head = read_head(bytes, header::EXPIRES);
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    for (asked, received) in [(0, 0), (1_767_225_600, 1_767_225_610), (1_767_225_610, 1_767_225_600)] {
+        let age = freshness::initial_age(&head, at(asked), at(received));
+        assert!(head.contains_key(header::AGE) || head.contains_key(header::DATE) || age <= Duration::from_secs(10));
+    }
+    assert!(freshness::lifetime(&ResponseDirectives::parse(&head), &head) <= LONGEST);
+}
+
+/// Entity tags, lists of them, and the conditions that are made of them.
+pub fn tags(bytes: &[u8]) {
+    let head = read_head(bytes, header::IF_NONE_MATCH);
+    for line in head.get_all(header::IF_NONE_MATCH) {
+        let Some(tag) = EntityTag::parse(line) else { continue };
+        assert_eq!(EntityTag::parse(&tag.to_header_value()).as_ref(), Some(&tag), "a tag is what it is written as");
+        assert!(tag.weak_eq(&tag) && tag.strong_eq(&tag) != tag.weak);
+        let _ = recognise::is_digest_of(&tag, b"hello world");
+    }
+    if let Some(list) = TagList::of(&head, &header::IF_NONE_MATCH) {
+        let written = HeaderMap::from_iter([(header::IF_NONE_MATCH, list.to_header_value())]);
+        assert_eq!(TagList::of(&written, &header::IF_NONE_MATCH), Some(list), "so is a list");
+    }
+    let conditions = Preconditions::of(&head);
+    if head.contains_key(header::IF_NONE_MATCH) {
+        assert_eq!(
+            conditions.not_modified(EntityTag::of(&head).as_ref(), None),
+            conditions.not_modified(EntityTag::of(&head).as_ref(), Some(SystemTime::UNIX_EPOCH)),
+            "RFC 9110 §13.2.2: the tag alone decides"
+        );
+    }
+    assert!(!not_modified_head(&head).contains_key(header::CONTENT_LENGTH));
+}
+
+/// `Vary`, and the selecting fields of two requests.
+pub fn vary(bytes: &[u8]) {
+    let head = read_head(bytes, header::VARY);
+    let vary = Vary::of(&head);
+    let selecting = vary.selecting(&head);
+    assert_eq!(
+        vary.selects(&head, &selecting),
+        vary.names().is_some(),
+        "a request matches itself, and nothing an asterisk"
+    );
+    let starred =
+        head.get_all(header::VARY).iter().any(|line| list::members(line.as_bytes()).any(|member| member == b"*"));
+    assert!(!starred || vary.names().is_none(), "RFC 9111 §4.1");
+}
+
+/// `Repr-Digest`, `Want-Repr-Digest` and the answers of a digest endpoint.
+pub fn digests(bytes: &[u8]) {
+    let head = read_head(bytes, HeaderName::from_static("repr-digest"));
+    let _ = digest::wants_repr_digest(&head);
+    let read = [
+        digest::repr_digest_of(&head),
+        digest::from_endpoint(bytes),
+        Sha256::from_base64(bytes),
+        Sha256::from_hex(bytes),
+    ];
+    for sha256 in read.into_iter().flatten() {
+        let written = HeaderMap::from_iter([(HeaderName::from_static("repr-digest"), sha256.repr_digest())]);
+        assert_eq!(digest::repr_digest_of(&written), Some(sha256), "a digest is what it is written as");
+        assert!(EntityTag::parse(&sha256.entity_tag()).is_some_and(|tag| !tag.weak));
+    }
+}
+
+/// What a request says of where it comes from, and what is for one connection.
+pub fn forwarding(bytes: &[u8]) {
+    let head = read_head(bytes, HeaderName::from_static("forwarded"));
+    for (peer, tls, trusted) in [("192.0.2.1", false, false), ("2001:db8::1", true, true)] {
+        let peer: IpAddr = peer.parse().expect("an address");
+        let mut head = head.clone();
+        forwarding::set_forwarding(&mut head, peer, tls, trusted);
+        let last = head.get_all("x-forwarded-for").iter().next_back().expect("it is set");
+        let member = list::members(last.as_bytes()).last().map(<[u8]>::to_vec);
+        assert_eq!(member, Some(peer.to_string().into_bytes()), "the last hop is the one that is here");
+        fields::remove_hop_by_hop(&mut head);
+        for name in ["connection", "te", "proxy-connection", "keep-alive"] {
+            assert!(!head.contains_key(name) || name == "te", "{name} is for one connection");
+        }
+    }
+    let mut signed = head.clone();
+    forwarding::append_via(&mut signed, http::Version::HTTP_11, "truehit-fuzz");
+    assert!(forwarding::via_loops(&signed, "truehit-fuzz"), "what has our name came from us");
+    let _ = fields::is_upgrade(&head);
+}
+
+/// Keys: the first line is the authority, the second the target, the others what a route adds.
+pub fn key(bytes: &[u8]) {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let authority = lines.next().unwrap_or_default();
+    let target = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+    let extra: Vec<(u8, &[u8])> = lines.map(|line| (1, line)).collect();
+    let key = CacheKey::new("http", authority, &target, &extra);
+    assert_eq!(key.target().1, target, "a key tells its target");
+    assert_eq!(key.scheme(), "http");
+    let bare = CacheKey::new("HTTP", &authority.to_ascii_uppercase(), &target, &[]);
+    assert_eq!(bare.target_bytes(), key.target_bytes(), "RFC 9110 §4.2.3: case says nothing in scheme and authority");
+    assert_eq!(bare == key, extra.is_empty(), "what a route adds makes another key");
+}
+
+/// A decision: the lines up to a record separator (1e) are the request's, those up to the next the stored response's, and
+/// the digits in the rest say its age in seconds.
+pub fn decision(bytes: &[u8]) {
+    let mut parts = bytes.splitn(3, |byte| *byte == b'\x1e');
+    let mut part = || parts.next().unwrap_or_default();
+    let request_fields = read_head(part(), header::CACHE_CONTROL);
+    let response_fields = read_head(part(), header::CACHE_CONTROL);
+    let later = part()
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .fold(0_u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')) % 4_294_967_296);
+    let at = |seconds: u64| {
+        let since = Duration::from_secs(seconds);
+        Now {
+            at: Moment::default().after(since),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600) + since,
+        }
+    };
+    for verify in [Verify::EveryHit, Verify::WhenStale, Verify::Lease(Duration::from_secs(1))] {
+        let policy = Policy { verify, ..policy() };
+        let mut request = Request::new(());
+        *request.headers_mut() = request_fields.clone();
+        *request.uri_mut() = http::Uri::from_static("/a?b=1");
+        let (head, ()) = request.into_parts();
+        let Ok(ask) = ask::read(&head, false, "http", b"api.test", &policy, at(later).at) else { continue };
+        let stored_head = StoredHead::read(StatusCode::OK, &response_fields, false, at(0).wall, at(0));
+        let Ok(recorded) = Recorded::complete(&[Bytes::from_static(b"abc")], None, &HeaderMap::new(), None) else {
+            return;
+        };
+        let standing = Standing { confirmed: at(0).at, epoch: 0 };
+        let stored = Arc::new(StoredResponse::new(stored_head, recorded, &ask.fields, standing));
+        let resource = Arc::new(Resource::default().with(stored, true, 16));
+        let lookup = Lookup::select(Some(resource), &ask.fields);
+        let served = |epoch| matches!(decide(&ask, &lookup, &policy, epoch, at(later)), Decision::Serve(_));
+        assert!(verify != Verify::EveryHit || !served(0), "under every-hit nothing is served unasked");
+        assert!(!served(1), "RFC 9111 §4.4: nor what was invalidated");
+        assert!(!ask.demands_validation() || !served(0), "RFC 9111 §5.2.1.4");
+        assert!(lookup.found().is_some() || !served(0), "RFC 9111 §4.1: nor another variant");
+    }
+}
+
+fn policy() -> Policy {
+    use std::sync::OnceLock;
+    static POLICY: OnceLock<Policy> = OnceLock::new();
+    let load = || {
+        let overrides = Overrides { origin: Some("http://origin.test".to_owned()), ..Overrides::default() };
+        let config = config::load(&overrides, std::iter::empty()).expect("the defaults load").config;
+        config.routes.into_iter().next_back().expect("there is a last route").policy
+    };
+    POLICY.get_or_init(load).clone()
+}
+
+/// The lines of `bytes` as a head; what is no field is left out.
+fn read_head(bytes: &[u8], default: HeaderName) -> HeaderMap {
+    let mut head = HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n').take(64) {
+        let colon = line.iter().position(|byte| *byte == b':');
+        let named = colon.and_then(|colon| Some((HeaderName::from_bytes(&line[..colon]).ok()?, &line[colon + 1..])));
+        let (name, value) = named.unwrap_or_else(|| (default.clone(), line));
+        if let Ok(value) = HeaderValue::from_bytes(value.trim_ascii()) {
+            head.append(name, value);
+        }
+    }
+    head
+}
