@@ -11,6 +11,7 @@ use truehit::rules::decide::{Decision, decide};
 use truehit::rules::lookup::{Lookup, Resource};
 use truehit::rules::moment::{Moment, Now};
 use truehit::rules::policy::Policy;
+use truehit::rules::query::Carried;
 use truehit::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 
 /// A fresh hit.
@@ -47,16 +48,17 @@ impl Hit {
         let (request, ()) = request.into_parts();
         let mut fields = head(RESPONSE);
         fields.extend(vary.map(|vary| (http::header::VARY, HeaderValue::from_str(vary).unwrap())));
-        let stored = StoredHead::read(StatusCode::OK, &fields, false, at(0).wall, at(0));
+        let policy = policy();
+        let stored = StoredHead::read(StatusCode::OK, &fields, &policy, at(0).wall, at(0));
         let recorded = Recorded::complete(&[Bytes::from_static(b"{}")], None, &fields, None).unwrap();
         let standing = Standing { confirmed: at(0).at, epoch: 0 };
         let stored = Arc::new(StoredResponse::new(stored, recorded, &request.headers, standing));
-        Self { request, resource: Arc::new(Resource::default().with(stored, true, 16)), policy: policy() }
+        Self { request, resource: Arc::new(Resource::default().with(stored, true, 16)), policy }
     }
 
     /// Reads the request.
     pub fn ask(&self) -> Ask {
-        ask::read(&self.request, false, "http", b"api.test", &self.policy, at(10).at).unwrap()
+        ask::read(&self.request, Carried::Nothing, "http", b"api.test", &self.policy, at(10).at).unwrap()
     }
 
     /// Finds what is stored.
