@@ -129,8 +129,10 @@ fn read(of: Preferences, member: &[u8], into: &mut Vec<u8>) -> Option<Weight> {
             }
             continue;
         }
-        // RFC 9110 §5.6.6: parameter names have no case; whether values have one depends on the parameter.
-        if of == Preferences::Tokens || !is_token(name) || value.is_empty() {
+        // RFC 9110 §5.6.6: `parameter-value = ( token / quoted-string )`. Parameter names have no case; whether values
+        // have one depends on the parameter.
+        let is_value = is_token(value) || list::unquote(value).is_some();
+        if of == Preferences::Tokens || !is_token(name) || !is_value {
             return None;
         }
         into.push(b';');
@@ -229,6 +231,7 @@ mod tests {
             ("and its quotes hide nothing", "a/b;x=\";q=0\" ;q=0.5", Some("a/b;x=\";q=0\";q=0.5")),
             ("a weight among parameters (RFC 9110 §12.5.1)", "a/b;q=0.5;x=y", Some("a/b;x=y;q=0.5")),
             ("no slash", "text", None),
+            ("a quote that is never closed, which another order would close", "z/z;a=\"x, b/b;c=\"y\"", None),
         ];
         for (sentence, value, expected) in rows {
             assert_eq!(of(Preferences::Media, value).as_deref(), expected, "{sentence}");

@@ -54,6 +54,11 @@ pub(crate) enum Difference {
     /// RFC 9111 §5.2.1.2: a client that takes stale responses need not get one, and no-cache and s-maxage forbid it; the
     /// oracle minds `must-revalidate` alone.
     MaxStale,
+    /// RFC 5861 §3: `stale-while-revalidate`, which the oracle does not know.
+    StaleWhileRevalidate,
+    /// RFC 9111 §5.2.1.2: `max-stale` accepts what is stale "by no more than the specified number of seconds"; the oracle
+    /// wants it to be by less.
+    MaxStaleBoundary,
     /// RFC 9111 §5.2.1.1, §4.2.1: an argument that is no number makes the request strict; the oracle ignores it.
     RequestArgument,
     /// RFC 9111 §5.2.1.3: at exactly the margin that `min-fresh` asks for, truehit asks the origin.
@@ -61,9 +66,6 @@ pub(crate) enum Difference {
 }
 
 use Difference as D;
-
-/// Differences that no case shows, because the rules do not go so far yet. When one does, it is taken from here.
-pub(crate) const NOT_YET: &[Difference] = &[D::Status, D::PrivateFields, D::NoCacheFields, D::MustUnderstand];
 
 /// Every name.
 pub(crate) const ALL: &[Difference] = &[
@@ -90,6 +92,8 @@ pub(crate) const ALL: &[Difference] = &[
     D::ObsoleteDate,
     D::Zone,
     D::MaxStale,
+    D::StaleWhileRevalidate,
+    D::MaxStaleBoundary,
     D::RequestArgument,
     D::MinFreshBoundary,
 ];
@@ -169,6 +173,11 @@ const REWRITINGS: &[Rewriting] = &[
     (D::Zone, |case| case.has("expires", "+0100"), |case| case.fields = vec![("expires", "0")]),
     (D::RequestPragma, |case| case.second.len() == 2, |case| case.second.retain(|(name, _)| *name != "pragma")),
     (
+        D::MaxStaleBoundary,
+        |case| case.asks("max-stale=60"),
+        |case| case.second = vec![("cache-control", "max-stale=61")],
+    ),
+    (
         D::RequestArgument,
         |case| case.asks("=x"),
         |case| {
@@ -197,7 +206,7 @@ fn contradicts(case: &Case, name: &str) -> bool {
 /// The differences that explain what was said, if they do; `without` one of them.
 pub(crate) fn explain(case: &Case, ours: Opinion, without: Option<Difference>) -> Option<Vec<Difference>> {
     let (mut told, mut names) = (case.clone(), Vec::new());
-    let known = |name: &Difference| !NOT_YET.contains(name) && Some(*name) != without;
+    let known = |name: &Difference| Some(*name) != without;
     for (name, applies, change) in REWRITINGS.iter().filter(|(name, ..)| known(name)) {
         if applies(&told) {
             change(&mut told);
@@ -211,17 +220,28 @@ pub(crate) fn explain(case: &Case, ours: Opinion, without: Option<Difference>) -
     // What no rewriting can say, because the oracle has no such outcome.
     let stores_less = theirs.storable && !ours.storable;
     let reuses_less = Opinion { reused: false, ..theirs } == ours;
+    let reuses_more = Opinion { reused: true, ..theirs } == ours;
     let outcomes = [
         (stores_less && told.method == "HEAD", D::Head),
         (stores_less && told.method == "POST", D::Post),
         (stores_less && told.has("vary", "*") && !theirs.reused, D::VaryStar),
         (stores_less && theirs.lifetime == 0 && (!theirs.reused || told.asks("max-stale")), D::NeverUsable),
+        (reuses_more && revalidated_meanwhile(&told, ours.lifetime), D::StaleWhileRevalidate),
         (reuses_less && told.asks("max-stale"), D::MaxStale),
         (reuses_less && told.asks("min-fresh=30") && age_of(&told) + 30 == theirs.lifetime, D::MinFreshBoundary),
     ];
     let (_, outcome) = outcomes.into_iter().find(|(applies, name)| *applies && known(name))?;
     names.push(outcome);
     Some(names)
+}
+
+/// Whether `stale-while-revalidate` lets a response of this lifetime be reused.
+fn revalidated_meanwhile(case: &Case, lifetime: u64) -> bool {
+    let forbidding = ["must-revalidate", "no-cache", "s-maxage=0", "s-maxage=120"];
+    case.says("stale-while-revalidate=60")
+        && !forbidding.iter().any(|directive| case.says(directive))
+        && !["no-cache", "max-age", "min-fresh"].iter().any(|asked| case.asks(asked))
+        && age_of(case) <= lifetime + 60
 }
 
 /// How old the response is at the later request.

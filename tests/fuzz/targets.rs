@@ -9,20 +9,25 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use truehit::config::{self, Overrides};
 use truehit::rules::decide::{Decision, decide};
-use truehit::rules::digest::{self, Sha256};
-use truehit::rules::directives::{RequestDirectives, ResponseDirectives};
+use truehit::rules::digest::{self, Algorithm, Digest, Sha256};
+use truehit::rules::directives::{RequestDirectives, ResponseDirectives, Scope};
+use truehit::rules::groups::Groups;
 use truehit::rules::key::CacheKey;
 use truehit::rules::lookup::{Lookup, Resource};
 use truehit::rules::moment::{Moment, Now};
+use truehit::rules::no_vary_search::Variance;
 use truehit::rules::policy::{Policy, Verify};
 use truehit::rules::preconditions::{Preconditions, not_modified_head};
+use truehit::rules::preference::{Preferences, canonical};
+use truehit::rules::query::Carried;
+use truehit::rules::range::{Asked, ContentRange, Resolved, asked};
 use truehit::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use truehit::rules::validator::{EntityTag, TagList};
 use truehit::rules::vary::Vary;
-use truehit::rules::{ask, fields, forwarding, freshness, list, recognise};
+use truehit::rules::{ask, fields, forwarding, freshness, graphql, integrity, list, location, recognise, targeted};
 
 /// A target: its name, which is that of its corpus, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -36,6 +41,13 @@ pub const TARGETS: &[Target] = &[
     ("digests", digests),
     ("forwarding", forwarding),
     ("key", key),
+    ("ranges", ranges),
+    ("search", search),
+    ("preferences", preferences),
+    ("groups", groups),
+    ("location", location),
+    ("targeted", targeted),
+    ("graphql", graphql),
     ("decide", decision),
 ];
 
@@ -53,7 +65,7 @@ pub fn directives(bytes: &[u8]) {
     // Whatever else is said, a line of its own forbids.
     head.append(header::CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
     let response = ResponseDirectives::parse(&head);
-    assert!(response.no_store && response.private);
+    assert!(response.no_store && response.private == Scope::Everything);
     assert!(RequestDirectives::parse(&head).no_store);
 }
 
@@ -65,7 +77,10 @@ pub fn freshness(bytes: &[u8]) {
         let age = freshness::initial_age(&head, at(asked), at(received));
         assert!(head.contains_key(header::AGE) || head.contains_key(header::DATE) || age <= Duration::from_secs(10));
     }
-    assert!(freshness::lifetime(&ResponseDirectives::parse(&head), &head) <= LONGEST);
+    for status in [StatusCode::OK, StatusCode::FOUND] {
+        let lifetime = freshness::lifetime(status, &ResponseDirectives::parse(&head), &head, Some(LONGEST));
+        assert!(lifetime.duration() <= LONGEST);
+    }
 }
 
 /// Entity tags, lists of them, and the conditions that are made of them.
@@ -109,19 +124,107 @@ pub fn vary(bytes: &[u8]) {
 
 /// `Repr-Digest`, `Want-Repr-Digest` and the answers of a digest endpoint.
 pub fn digests(bytes: &[u8]) {
-    let head = read_head(bytes, HeaderName::from_static("repr-digest"));
-    let _ = digest::wants_repr_digest(&head);
-    let read = [
-        digest::repr_digest_of(&head),
-        digest::from_endpoint(bytes),
-        Sha256::from_base64(bytes),
-        Sha256::from_hex(bytes),
-    ];
+    const REPR: HeaderName = HeaderName::from_static("repr-digest");
+    let head = read_head(bytes, REPR);
+    let _ = integrity::Wants::of(&head);
+    for claimed in integrity::claims(&head, Some(&head)).chain(integrity::repr_digest(&head)) {
+        let written = HeaderMap::from_iter([(REPR, claimed.to_member())]);
+        assert_eq!(integrity::repr_digest(&written), Some(claimed), "a digest is what it is written as");
+    }
+    let mut stated = head.clone();
+    integrity::state(&mut stated, REPR, &Digest::of(bytes, Algorithm::Sha256));
+    assert!(integrity::states(&stated, &REPR, Algorithm::Sha256), "what is stated beside anything can be read");
+    let read = [digest::from_endpoint(bytes), Sha256::from_base64(bytes), Sha256::from_hex(bytes)];
     for sha256 in read.into_iter().flatten() {
-        let written = HeaderMap::from_iter([(HeaderName::from_static("repr-digest"), sha256.repr_digest())]);
-        assert_eq!(digest::repr_digest_of(&written), Some(sha256), "a digest is what it is written as");
         assert!(EntityTag::parse(&sha256.entity_tag()).is_some_and(|tag| !tag.weak));
     }
+}
+
+/// `Range` and `If-Range` of a request, and `Content-Range` of an answer.
+pub fn ranges(bytes: &[u8]) {
+    let head = read_head(bytes, header::RANGE);
+    if let Asked::Bytes(range) = asked(&Method::GET, &head) {
+        for complete in [0, 1, 10, 1000, u64::MAX] {
+            let spans = match range.resolve(complete) {
+                Resolved::Whole | Resolved::Unsatisfiable => Vec::new(),
+                Resolved::One(span) => vec![span],
+                Resolved::Several(spans) => {
+                    assert!(spans.len() > 1);
+                    spans
+                }
+            };
+            for (index, span) in spans.iter().enumerate() {
+                assert!(span.start() < span.end() && span.end() <= complete, "a part is in the whole");
+                let apart = |other: &&_| span.joined(**other, 0).is_none();
+                assert!(spans.iter().skip(index + 1).all(|other| apart(&other)), "parts do not overlap");
+            }
+        }
+    }
+    assert_eq!(asked(&Method::HEAD, &head), Asked::Whole, "RFC 9110 §14.2: GET alone has ranges");
+    if let Some(part) = ContentRange::of(&head) {
+        let written = HeaderMap::from_iter([(header::CONTENT_RANGE, part.to_header_value())]);
+        assert_eq!(ContentRange::of(&written), Some(part), "a part is what it is written as");
+    }
+}
+
+/// `No-Vary-Search`, and after a record separator each (1e), two targets.
+pub fn search(bytes: &[u8]) {
+    let mut parts = bytes.splitn(3, |byte| *byte == b'\x1e');
+    let mut part = || parts.next().unwrap_or_default();
+    let head = read_head(part(), HeaderName::from_static("no-vary-search"));
+    let (one, two) = (String::from_utf8_lossy(part()).into_owned(), String::from_utf8_lossy(part()).into_owned());
+    if let Some(variance) = Variance::of(&head) {
+        assert!(variance.equates(&one, &one), "a target is its own like");
+        assert_eq!(variance.equates(&one, &two), variance.equates(&two, &one), "and both or none are each other's");
+    }
+}
+
+/// Fields of preferences.
+pub fn preferences(bytes: &[u8]) {
+    for of in [Preferences::Media, Preferences::Tokens] {
+        let Some(value) = canonical(of, bytes.split(|byte| *byte == b'\n')) else { continue };
+        assert_eq!(canonical(of, std::iter::once(&value[..])), Some(value.clone()), "what is canonical stays so");
+    }
+}
+
+/// `Cache-Groups` and `Cache-Group-Invalidation`.
+pub fn groups(bytes: &[u8]) {
+    const OF: HeaderName = HeaderName::from_static("cache-groups");
+    const INVALIDATED: HeaderName = HeaderName::from_static("cache-group-invalidation");
+    let head = read_head(bytes, OF);
+    let mut both = head.clone();
+    both.remove(INVALIDATED);
+    both.extend(head.get_all(OF).iter().map(|line| (INVALIDATED, line.clone())).collect::<HeaderMap>());
+    let (of, invalidated) = (Groups::of(&both), Groups::invalidated_by(&both));
+    assert_eq!(of.is_empty(), invalidated.is_empty(), "both fields are read alike");
+    let meets = of.hashes(1).any(|group| invalidated.hashes(1).any(|other| other == group));
+    assert!(of.is_empty() || meets, "what is named is invalidated");
+}
+
+/// `Location`, against a target.
+pub fn location(bytes: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
+    if let Some(target) = location::target_on_same_origin("http", b"api.test", "/a/b?c=d", &value) {
+        assert!(target.path().starts_with('/'), "a target is absolute");
+        let absolute = HeaderValue::try_from(format!("http://API.test:80{target}"));
+        let again = absolute.ok().and_then(|value| location::target_on_same_origin("http", b"api.test", "/", &value));
+        assert_eq!(again, Some(target), "and names itself");
+    }
+}
+
+/// Targeted fields.
+pub fn targeted(bytes: &[u8]) {
+    const CDN: HeaderName = HeaderName::from_static("cdn-cache-control");
+    let Some(said) = targeted::directives(&read_head(bytes, CDN), &[CDN]) else { return };
+    for lifetime in [said.max_age, said.s_maxage, said.stale_while_revalidate, said.stale_if_error] {
+        assert!(lifetime.is_none_or(|lifetime| lifetime <= LONGEST));
+    }
+}
+
+/// The content of a GraphQL request.
+pub fn graphql(bytes: &[u8]) {
+    assert!(!graphql::is_query(bytes) || bytes.contains(&b'{'), "a request is an object");
+    let _ = graphql::is_expected(&read_head(bytes, header::CONTENT_TYPE), std::str::from_utf8(bytes).ok());
 }
 
 /// What a request says of where it comes from, and what is for one connection.
@@ -183,8 +286,8 @@ pub fn decision(bytes: &[u8]) {
         *request.headers_mut() = request_fields.clone();
         *request.uri_mut() = http::Uri::from_static("/a?b=1");
         let (head, ()) = request.into_parts();
-        let Ok(ask) = ask::read(&head, false, "http", b"api.test", &policy, at(later).at) else { continue };
-        let stored_head = StoredHead::read(StatusCode::OK, &response_fields, false, at(0).wall, at(0));
+        let Ok(ask) = ask::read(&head, Carried::Nothing, "http", b"api.test", &policy, at(later).at) else { continue };
+        let stored_head = StoredHead::read(StatusCode::OK, &response_fields, &policy, at(0).wall, at(0));
         let Ok(recorded) = Recorded::complete(&[Bytes::from_static(b"abc")], None, &HeaderMap::new(), None) else {
             return;
         };
