@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderMap, Response, StatusCode, response};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
@@ -281,10 +282,16 @@ impl<O: Origin> Proxy<O> {
             self.shared.fillings.begin(&errand.ask.key, &filled);
         }
         let proxy = Arc::clone(self);
-        tokio::spawn(async move {
+        let ended = body.is_end_stream();
+        let mut taken = Box::pin(async move {
             proxy.pump(&errand, &filled, body, opened).await;
             proxy.shared.fillings.end(&errand.ask.key, &filled);
         });
+        // What has no content has no last chunk to hold back: it is stored before its head goes out, with which a client
+        // has read all of it.
+        if !ended || (&mut taken).now_or_never().is_none() {
+            tokio::spawn(taken);
+        }
     }
 
     /// What the origin no longer has is not worth its memory.

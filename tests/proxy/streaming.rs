@@ -3,7 +3,7 @@
 use http_body::Frame;
 use http_body_util::BodyExt;
 use truehit::origin::OriginError;
-use truehit::rules::policy::{CheckHow, Strategy};
+use truehit::rules::policy::{CheckHow, Strategy, Verify};
 
 use crate::house::{House, settle};
 use crate::script::{Script, ok, status};
@@ -123,5 +123,19 @@ async fn a_stream_of_events_passes_piece_by_piece_and_is_not_stored() {
         pieces.send(Ok(Frame::data(piece.into()))).unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), piece);
     }
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_content_is_stored_before_its_head_goes_out() {
+    // With collapsing off the exchange runs in the client's own task: nothing else runs until it yields.
+    let origin = Script::new();
+    origin.expects("GET /a", status(204).with("cache-control", "max-age=60"));
+    let house = House::with(origin.clone(), |policy| {
+        policy.verify = Verify::WhenStale;
+        policy.collapse.enabled = false;
+    });
+    assert_eq!(house.open("/a").await.status(), 204);
+    assert_eq!(house.open("/a").await.headers()["age"], "0", "the client may ask again at once");
     origin.done();
 }
