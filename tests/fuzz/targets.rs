@@ -131,7 +131,7 @@ pub fn digests(bytes: &[u8]) {
         let written = HeaderMap::from_iter([(REPR, claimed.to_member())]);
         assert_eq!(integrity::repr_digest(&written), Some(claimed), "a digest is what it is written as");
     }
-    let mut stated = head.clone();
+    let mut stated = head;
     integrity::state(&mut stated, REPR, &Digest::of(bytes, Algorithm::Sha256));
     assert!(integrity::states(&stated, &REPR, Algorithm::Sha256), "what is stated beside anything can be read");
     let read = [digest::from_endpoint(bytes), Sha256::from_base64(bytes), Sha256::from_hex(bytes)];
