@@ -37,7 +37,7 @@ use crate::metrics::{EvictionCause, Metrics};
 use crate::origin::{BoxError, Origin};
 use crate::routes::Routes;
 use crate::rules::ask::{self, Ask};
-use crate::rules::decide::{Decision, decide, excused, excused_on_error, excused_part};
+use crate::rules::decide::{Decision, decide, excused, excused_on_error, excused_part, servable};
 use crate::rules::groups::Groups;
 use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Learned;
@@ -213,8 +213,10 @@ impl<O: Origin> Proxy<O> {
                 return reply;
             }
             let lookup = self.look_up(ask);
-            let found = lookup.found().map(|stored| self.invalidated(ask, ask.held_at(), &stored.head().groups));
-            let absent = match decide(ask, &lookup, policy, found.unwrap_or_default(), self.clock.now()) {
+            let invalidated = servable(ask, &lookup, policy)
+                .map(|stored| self.invalidated(ask, ask.held_at(), &stored.head().groups))
+                .unwrap_or_default();
+            let absent = match decide(ask, &lookup, policy, invalidated, self.clock.now()) {
                 Decision::Serve(excused) => {
                     if excused.excuse() == Excuse::StaleWhileRevalidate {
                         self.revalidate(ask, policy, &lookup);

@@ -29,11 +29,10 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
-/// Decides. `invalidated` is the epoch that the latest invalidation of what was found opened.
+/// Decides. `invalidated` is the epoch that the latest invalidation of what is [`servable`] opened.
 #[must_use]
 pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, invalidated: u64, now: Now) -> Decision {
-    let preferred = || lookup.by_language(&ask.fields).filter(|_| policy.selects_by_language());
-    if let Some(stored) = lookup.found().or_else(preferred)
+    if let Some(stored) = servable(ask, lookup, policy)
         && let Some(excused) = excused(ask, stored, policy, invalidated, now)
     {
         return Decision::Serve(excused);
@@ -53,6 +52,14 @@ pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, invalidated: u64, now
         Lookup::Absent => Decision::Fetch(FetchReason::Absent),
         Lookup::VaryMismatch(_) | Lookup::Found(..) => Decision::Check,
     }
+}
+
+/// The stored response that might be served unasked: what the request selects, or, where the route says so, what speaks
+/// the language that it prefers.
+#[must_use]
+pub fn servable<'a>(ask: &Ask, lookup: &'a Lookup, policy: &Policy) -> Option<&'a Arc<StoredResponse>> {
+    let preferred = || lookup.by_language(&ask.fields).filter(|_| policy.selects_by_language());
+    lookup.found().or_else(preferred)
 }
 
 /// Under `when-stale`, only what has a validator can be asked about; elsewhere, bytes can always be compared.

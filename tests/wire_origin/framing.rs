@@ -32,12 +32,14 @@ async fn a_chunk_size_that_is_none_is_a_protocol_error() {
 }
 
 #[tokio::test]
-async fn contradictory_or_unknown_framing_is_refused() {
+async fn contradictory_or_undecodable_framing_is_refused() {
     for fields in [
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: gzip, chunked",
-        "Transfer-Encoding: identity",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: identity\r\nContent-Length: 5",
+        "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
         "Content-Length: 5\r\nContent-Length: 6",
         "Content-Length: +4",
@@ -49,9 +51,12 @@ async fn contradictory_or_unknown_framing_is_refused() {
 
 #[tokio::test]
 async fn a_body_that_ends_with_the_connection_is_marked() {
-    let response = answered("HTTP/1.1 200 OK\r\n\r\nwhole?").await.unwrap();
-    assert!(response.extensions().get::<CloseDelimited>().is_some());
-    assert_eq!(text(response).await.unwrap(), "whole?");
+    // RFC 9112 §6.3: where chunked is not the last transfer coding of a response, its end is that of the connection.
+    for fields in ["", "Transfer-Encoding: identity\r\n", "Transfer-Encoding: x-unheard-of\r\n"] {
+        let response = answered(&format!("HTTP/1.1 200 OK\r\n{fields}\r\nwhole?")).await.unwrap();
+        assert!(response.extensions().get::<CloseDelimited>().is_some(), "{fields}");
+        assert_eq!(text(response).await.unwrap(), "whole?", "{fields}");
+    }
 }
 
 #[tokio::test]
