@@ -1,6 +1,8 @@
 //! Playing a row: its requests go through the real proxy, and what comes back is held against what the row says.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,15 +34,24 @@ pub(crate) fn play(row: &Row, mode: Mode) -> Result<(), String> {
     })
 }
 
+/// The configuration of a row. Most rows have the same one, and to load it takes longer than to play them.
 fn configured(row: &Row, mode: Mode) -> Result<Config, String> {
+    static LOADED: Mutex<BTreeMap<Settings, Result<Config, String>>> = Mutex::new(BTreeMap::new());
     let mut settings = vec![("TRUEHIT_DEFAULTS__VERIFY".to_owned(), mode.as_str().to_owned())];
     for (key, value) in &row.settings {
         settings.push((format!("TRUEHIT_DEFAULTS__{}", key.to_uppercase()), value.clone()));
     }
-    let overrides = Overrides { origin: Some("http://origin.test".to_owned()), ..Overrides::default() };
-    let loaded = config::load(&overrides, settings.into_iter());
-    loaded.map(|loaded| loaded.config).map_err(|error| error.to_string().trim().replace('\n', "; "))
+    let load = |settings: &Settings| {
+        let overrides = Overrides { origin: Some("http://origin.test".to_owned()), ..Overrides::default() };
+        let loaded = config::load(&overrides, settings.iter().cloned());
+        loaded.map(|loaded| loaded.config).map_err(|error| error.to_string().trim().replace('\n', "; "))
+    };
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    loaded.entry(settings).or_insert_with_key(load).clone()
 }
+
+/// Variables and their values.
+type Settings = Vec<(String, String)>;
 
 struct Stage {
     house: House<Origin>,
