@@ -76,7 +76,7 @@ deny: target/tools/cargo-deny-$(CARGO_DENY) ## Licences, duplicate crates and so
 fuzz-smoke: ## Every fuzz target for a few seconds, without libFuzzer
 	FUZZ_SECONDS=$(SMOKE_SECONDS) $(CARGO) test --locked --test fuzz -- --nocapture no_input
 
-# Without a sanitizer it works with a stable compiler. Finds of the fuzzer stay in target/; what is worth keeping is put
+# Needs a C++ compiler for libFuzzer; without a sanitizer a stable Rust compiler will do. Finds of the fuzzer stay in target/; what is worth keeping is put
 # into fuzz/corpus by hand.
 fuzz: target/tools/cargo-fuzz-$(CARGO_FUZZ) ## One fuzz target under libFuzzer (TARGET=decide SECONDS=60)
 	mkdir -p target/fuzz/corpus/$(TARGET)
