@@ -299,7 +299,17 @@ pub fn decision(bytes: &[u8]) {
         assert!(verify != Verify::EveryHit || !served(0), "under every-hit nothing is served unasked");
         assert!(!served(1), "RFC 9111 §4.4: nor what was invalidated");
         assert!(!ask.demands_validation() || !served(0), "RFC 9111 §5.2.1.4");
-        assert!(lookup.found().is_some() || !served(0), "RFC 9111 §4.1: nor another variant");
+        let Some(found) = lookup.found() else {
+            assert!(!served(0), "RFC 9111 §4.1: nor another variant");
+            continue;
+        };
+        if verify == Verify::WhenStale && served(0) {
+            let (head, said) = (found.head(), &found.head().directives);
+            let fresh = head.lifetime().duration() > head.age(at(later).at);
+            let excused = ask.directives.max_stale.is_some() || said.stale_while_revalidate.is_some();
+            assert!(fresh || (excused && !said.must_revalidate && !said.proxy_revalidate), "RFC 9111 §4.2.4");
+            assert!(said.no_cache != Scope::Everything, "RFC 9111 §5.2.2.4");
+        }
     }
 }
 
