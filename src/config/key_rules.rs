@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::resolve::Findings;
-use super::settings::{Credential, Rules};
+use super::settings::Rules;
+use super::words::Credential;
 use super::text::Written;
 use crate::rules::fields;
 use crate::rules::key_rule::{Glob, Keep, KeyRule, PathPattern, QueryRule, TRACKING};

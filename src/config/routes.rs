@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::resolve::Findings;
-use super::settings::{self, Check, CheckError, Credential, Forward, Keep, Proof, Rules, Settings};
+use super::settings::{self, Rules, Settings};
+use super::words::{Check, CheckError, Credential, Forward, Keep, Proof};
 use super::{Matcher, Route, key_rules, size};
 use crate::rules::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Strategy, Trust, Verify};
 
