@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::resolve::Findings;
 use super::settings::Rules;
-use super::words::Credential;
 use super::text::Written;
+use super::words::Credential;
 use crate::rules::fields;
 use crate::rules::key_rule::{Glob, Keep, KeyRule, PathPattern, QueryRule, TRACKING};
 

@@ -19,7 +19,7 @@ use super::key_rules::{CookieName, Parameters, QueryOrder};
 use super::number::{Count, Share};
 use super::text::Text;
 use super::values::{Authority, FieldName, Filter, Host, Name, PathGlob, Positive, ServerName, Size, SizeOrAuto};
-use super::words::{Check, CheckError, Credential, Forward, Keep, Proof, Protocol};
+use super::words::{Check, CheckError, Credential, Forward, Keep, Parts, Proof, Protocol};
 use crate::rules::key_rule::PathPattern;
 use crate::rules::policy::{DigestEndpoint, Verify};
 
@@ -269,6 +269,17 @@ pub(super) struct Rules {
     /// 12.5.4), and goes beyond RFC 9111, section 4.1. It means something under `verify = "when-stale"` alone.
     #[schemars(extend("default" = false))]
     pub(super) select_language: bool,
+    /// What a part counts for that contradicts itself, or that nothing shows to be of what the origin has now.
+    ///
+    /// `lenient` risks wrong files, so it is not the default. An origin that answers `bytes=-5` with five bytes and a
+    /// `Content-Range` of another number of bytes has made a mistake, and nobody can see which. Under `lenient` the
+    /// field's first position is believed and its last position and complete length are not: if it is the first position
+    /// that is wrong, later requests get bytes from another place, in answers that look right. And where a fresh part has
+    /// no strong validator, the whole is asked for as the part's rest: an origin that sends the rest, which cannot be
+    /// joined with the part, is asked twice, about once per route and `relearn_after`. It means something under
+    /// `verify = "when-stale"` alone.
+    #[schemars(extend("default" = "exact"))]
+    pub(super) parts: Parts,
     /// Response fields that speak to truehit in place of `Cache-Control` and `Expires`, most important first.
     ///
     /// Targeted cache control (RFC 9213): the first field of the list that is present and a valid structured field

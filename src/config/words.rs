@@ -77,3 +77,12 @@ pub(super) enum Forward {
     /// They are removed.
     Remove,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Parts {
+    /// What contradicts itself is not stored; only what has a strong validator is completed.
+    Exact,
+    /// A suffix is placed by its first position, and the rest of a fresh part is asked for without a validator.
+    Lenient,
+}
