@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::resolve::Findings;
-use super::settings::{Credential, Rules};
+use super::settings::Rules;
 use super::text::Written;
+use super::words::Credential;
 use crate::rules::fields;
 use crate::rules::key_rule::{Glob, Keep, KeyRule, PathPattern, QueryRule, TRACKING};
 

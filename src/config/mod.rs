@@ -27,6 +27,7 @@ pub mod size;
 mod structure;
 mod text;
 mod values;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

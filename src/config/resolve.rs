@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use super::error::Problem;
 use super::layers::Layers;
 use super::memory::Memory;
-use super::settings::{Protocol, Settings};
+use super::settings::Settings;
 use super::values::SizeOrAuto;
+use super::words::Protocol;
 use super::{
     Admin, Cache, Config, Drain, Limits, Listen, ListenTls, Log, Origin, OriginPlace, OriginProtocol, OriginTls,
     routes, shown, size,

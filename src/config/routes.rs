@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::resolve::Findings;
-use super::settings::{self, Check, CheckError, Credential, Forward, Keep, Proof, Rules, Settings};
+use super::settings::{self, Rules, Settings};
+use super::words::{Check, CheckError, Credential, Forward, Keep, Parts, Proof};
 use super::{Matcher, Route, key_rules, size};
 use crate::rules::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Strategy, Trust, Verify};
 
@@ -126,6 +127,7 @@ fn policy(rules: &Rules, name: &str, index: usize, at: &str, memory: u64, findin
         close_delimited: rules.close_delimited == Keep::Store,
         heuristic_max: rules.heuristic.then_some(rules.heuristic_max.0.0),
         select_language: rules.select_language,
+        lenient_parts: rules.parts == Parts::Lenient,
         targeted: rules.targeted.iter().map(|name| name.0.0.clone()).collect(),
         targeted_forwarded: rules.targeted_fields == Forward::Pass,
         digest_endpoint: rules.digest_endpoint.as_ref().map(|endpoint| endpoint.0.clone()),

@@ -19,6 +19,7 @@ use super::key_rules::{CookieName, Parameters, QueryOrder};
 use super::number::{Count, Share};
 use super::text::Text;
 use super::values::{Authority, FieldName, Filter, Host, Name, PathGlob, Positive, ServerName, Size, SizeOrAuto};
+use super::words::{Check, CheckError, Credential, Forward, Keep, Parts, Proof, Protocol};
 use crate::rules::key_rule::PathPattern;
 use crate::rules::policy::{DigestEndpoint, Verify};
 
@@ -123,17 +124,6 @@ pub(super) struct Origin {
     /// TLS to the origin, for an `https` address.
     #[serde(default)]
     pub(super) tls: OriginTls,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Protocol {
-    /// As TLS negotiates it (ALPN); HTTP/1.1 without TLS.
-    Auto,
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2; without TLS with prior knowledge.
-    H2,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -279,6 +269,17 @@ pub(super) struct Rules {
     /// 12.5.4), and goes beyond RFC 9111, section 4.1. It means something under `verify = "when-stale"` alone.
     #[schemars(extend("default" = false))]
     pub(super) select_language: bool,
+    /// What a part counts for that contradicts itself, or that nothing shows to be of what the origin has now.
+    ///
+    /// `lenient` risks wrong files, so it is not the default. An origin that answers `bytes=-5` with five bytes and a
+    /// `Content-Range` of another number of bytes has made a mistake, and nobody can see which. Under `lenient` the
+    /// field's first position is believed and its last position and complete length are not: if it is the first position
+    /// that is wrong, later requests get bytes from another place, in answers that look right. And where a fresh part has
+    /// no strong validator, the whole is asked for as the part's rest: an origin that sends the rest, which cannot be
+    /// joined with the part, is asked twice, about once per route and `relearn_after`. It means something under
+    /// `verify = "when-stale"` alone.
+    #[schemars(extend("default" = "exact"))]
+    pub(super) parts: Parts,
     /// Response fields that speak to truehit in place of `Cache-Control` and `Expires`, most important first.
     ///
     /// Targeted cache control (RFC 9213): the first field of the list that is present and a valid structured field
@@ -328,70 +329,6 @@ pub(super) struct Rules {
     /// The longest such wait.
     #[schemars(extend("default" = "5ms"))]
     pub(super) gather_max: Text<Duration>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Check {
-    /// The cheapest way that the origin has shown it supports.
-    Auto,
-    /// GET of `digest_endpoint`, which answers the SHA-256 of the current representation.
-    DigestEndpoint,
-    /// GET with `If-None-Match` or `If-Modified-Since`.
-    Conditional,
-    /// HEAD, comparing the digest, or the strong entity tag, length and date.
-    Head,
-    /// A full GET, comparing the bytes as they arrive.
-    Body,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum CheckError {
-    /// The client gets 502 or 504.
-    Fail,
-    /// The stored response is served, marked, if it was confirmed at most `stale_max` ago.
-    ServeStale,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Proof {
-    /// An equal weak entity tag, although it is not recognised as a digest.
-    WeakEtag,
-    /// An equal `Last-Modified`.
-    LastModified,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Credential {
-    /// The value is part of the cache key: nothing is shared between values.
-    Key,
-    /// One stored body for all, every hit checked with the requester's own value; only with `verify = "every-hit"`.
-    Checked,
-    /// RFC 9111: section 3.5 for `Authorization`; a cookie is ignored.
-    Rfc,
-    /// A request that carries the field passes.
-    Pass,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Keep {
-    /// It is not stored.
-    Pass,
-    /// It may be stored.
-    Store,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Forward {
-    /// They are passed on.
-    Pass,
-    /// They are removed.
-    Remove,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

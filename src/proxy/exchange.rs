@@ -117,9 +117,9 @@ impl<O: Origin> Proxy<O> {
         let resource = store.lookup(&ask.key);
         let part = resource.as_ref().and_then(|resource| resource.part(&ask.fields)).cloned();
         let lookup = self.look_up(ask);
-        let (question, distrusted) = self.learned(policy, |learned| {
+        let (question, learned) = self.learned(policy, |learned| {
             learned.forget_if_old(began, self.config.cache.relearn_after);
-            (question::choose(ask, &lookup, policy, learned), learned.distrusted)
+            (question::choose(ask, &lookup, policy, learned), *learned)
         });
         let errand = Errand {
             ask: Arc::clone(ask),
@@ -129,7 +129,7 @@ impl<O: Origin> Proxy<O> {
             standing: Standing { confirmed: began, epoch: store.epoch() },
             stored: lookup.found().cloned(),
             // There are no bytes of the whole to hold a part against where no tag is believed.
-            part: part.filter(|_| lookup.found().is_none() && !distrusted),
+            part: part.filter(|_| lookup.found().is_none() && !learned.distrusted),
             vary: lookup.vary(),
             interim,
         };
@@ -138,8 +138,11 @@ impl<O: Origin> Proxy<O> {
             let why = missing(lookup.why_missing());
             return self.exchange_range(errand, why).await;
         }
-        let completion = || Completion::of(errand.part.as_ref().filter(|_| ask.is_conditional())?, policy);
-        let tagged = ask.is_conditional() && !distrusted;
+        let completion = || {
+            let part = errand.part.as_ref().filter(|_| ask.is_conditional())?;
+            Completion::of(part, policy).or_else(|| Completion::unvalidated(part, policy, &learned, began))
+        };
+        let tagged = ask.is_conditional() && !learned.distrusted;
         let filling = || self.shared.fillings.get(&ask.key).filter(|filled| tagged && filled.selected_by(ask));
         match question {
             Question::Check(check) => self.check(errand, check.for_twin(ask, policy)).await,

@@ -18,10 +18,12 @@ use crate::rules::ask::Ask;
 use crate::rules::completion::Completion;
 use crate::rules::decide::{excused_part, shared_by_check};
 use crate::rules::judge::{Exchange, part};
+use crate::rules::learn::Shown;
 use crate::rules::outcome::{FetchReason, SkipReason, Why};
 use crate::rules::partial::{self, Kept, PartialResponse, RecordedPart};
 use crate::rules::policy::{Policy, Strategy};
 use crate::rules::promise::Served;
+use crate::rules::range::ContentRange;
 
 impl<O: Origin> Proxy<O> {
     /// Asks for the request's own range; where a part that has it is stored, whether that is current.
@@ -108,10 +110,11 @@ impl<O: Origin> Proxy<O> {
             Ok(_) if on_condition(&errand) && errand.part.is_none() => {
                 self.alone(errand, Response::from_parts(answer, body), exchange, why, SkipReason::Partial)
             }
-            Ok((head, range)) => {
+            Ok((head, place)) => {
                 // All of the representation is stored as that, if it is known to come.
-                let all = framing.length == Some(range.complete()) && !on_condition(&errand);
-                let part = (!all).then_some(range);
+                let range = framing.length.and_then(|length| place.range(length).ok());
+                let all = range.is_some_and(ContentRange::is_all) && !on_condition(&errand);
+                let part = (!all).then_some(place);
                 self.fill(errand, Intake { part, ..Intake::whole(answer, head, why, exchange) }, body)
             }
             Err(skip) => self.alone(errand, Response::from_parts(answer, body), exchange, why, skip),
@@ -178,6 +181,9 @@ impl<O: Origin> Proxy<O> {
             }
             // A range of something else: the part is of no use, and the request is for the whole.
             None => {
+                if completion.is_unvalidated() {
+                    self.learn(&errand, Shown::RestUseless);
+                }
                 self.shared.store.remove_part(&errand.ask.key, completion.part());
                 self.fetch(errand, WHY).await
             }

@@ -26,9 +26,8 @@ use crate::rules::judge::Exchange;
 use crate::rules::key::CacheKey;
 use crate::rules::moment::Now;
 use crate::rules::outcome::{FetchReason, SkipReason};
-use crate::rules::partial::RecordedPart;
+use crate::rules::partial::{Place, RecordedPart};
 use crate::rules::policy::Policy;
-use crate::rules::range::ContentRange;
 use crate::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use crate::rules::validator::EntityTag;
 use crate::rules::{fields, integrity};
@@ -57,7 +56,7 @@ pub(super) struct Intake {
     /// Its head as it is stored.
     pub(super) head: StoredHead,
     /// Which part of the representation it is, if it is not the whole.
-    pub(super) part: Option<ContentRange>,
+    pub(super) part: Option<Place>,
     pub(super) known: Known,
     pub(super) why: FetchReason,
     /// Why the request went out that it answers.
@@ -100,7 +99,7 @@ pub(super) struct Filled {
     /// The head as it is stored.
     head: Arc<StoredHead>,
     /// Which part of the representation it is, if it is not the whole.
-    part: Option<ContentRange>,
+    part: Option<Place>,
     pub(super) why: FetchReason,
     /// The exchange that fetched it, or that confirmed it since.
     standing: Standing,
@@ -378,7 +377,7 @@ impl<O: Origin> Proxy<O> {
                 self.store(errand, filled, recorded).await;
                 Ok(())
             }
-            Some(range) => self.store_part(errand, filled, RecordedPart::received(&chunks, range)?, exchange),
+            Some(place) => self.store_part(errand, filled, RecordedPart::received(&chunks, place)?, exchange),
         }
     }
 

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header, response};
 
 use super::judge::Exchange;
+use super::learn::Learned;
+use super::moment::Moment;
 use super::partial::{PartialResponse, as_whole};
 use super::policy::{Policy, Verify};
 use super::range::{ContentRange, Span};
@@ -18,7 +20,8 @@ use super::stored::StoredHead;
 #[derive(Clone, Debug)]
 pub struct Completion {
     part: Arc<PartialResponse>,
-    validator: HeaderValue,
+    /// What the part and its rest must share, if the part has it.
+    validator: Option<HeaderValue>,
     missing: Span,
 }
 
@@ -42,11 +45,28 @@ impl Completion {
     /// RFC 9111 §3.4 combines only what shares one: without it the answer could not be used.
     #[must_use]
     pub fn of(part: &Arc<PartialResponse>, policy: &Policy) -> Option<Self> {
-        let (own, complete) = (part.range().span(), part.range().complete());
-        let around = (Span::new(0, own.start()), Span::new(own.end(), complete));
-        let ((None, Some(missing)) | (Some(missing), None)) = around else { return None };
-        let validator = part.strong_validator(policy).filter(|_| complete <= policy.object_max)?;
-        Some(Self { part: Arc::clone(part), validator, missing })
+        let validator = Some(part.strong_validator(policy)?);
+        Some(Self { part: Arc::clone(part), validator, missing: missing(part, policy)? })
+    }
+
+    /// The completion of a fresh part without a strong validator, where the route asks for that (`parts = "lenient"`) and
+    /// the origin has not shown that it is of no use.
+    ///
+    /// Only a 200 to it is: RFC 9111 §3.4 forbids to join a 206 with the part.
+    #[must_use]
+    pub fn unvalidated(part: &Arc<PartialResponse>, policy: &Policy, learned: &Learned, now: Moment) -> Option<Self> {
+        let fresh = part.head().lifetime().duration() > part.head().age(now);
+        let worthwhile = policy.is_lenient_with_parts() && fresh && !learned.rests_useless;
+        if !worthwhile || part.strong_validator(policy).is_some() {
+            return None;
+        }
+        Some(Self { part: Arc::clone(part), validator: None, missing: missing(part, policy)? })
+    }
+
+    /// Whether only a whole answer is of use.
+    #[must_use]
+    pub const fn is_unvalidated(&self) -> bool {
+        self.validator.is_none()
     }
 
     /// The part that is to be made whole.
@@ -55,8 +75,8 @@ impl Completion {
         &self.part
     }
 
-    /// Makes a request for the whole one for what is missing, if the representation is still the same, and else for the
-    /// whole (RFC 9110 §13.1.5).
+    /// Makes a request for the whole one for what is missing: with a validator, if the representation is still the same,
+    /// and else for the whole (RFC 9110 §13.1.5).
     pub fn set_range(&self, request: &mut HeaderMap) {
         let last = if self.missing.end() == self.part.range().complete() {
             String::new()
@@ -65,7 +85,9 @@ impl Completion {
         };
         if let Ok(range) = HeaderValue::try_from(format!("bytes={}-{last}", self.missing.start())) {
             request.insert(header::RANGE, range);
-            request.insert(header::IF_RANGE, self.validator.clone());
+            if let Some(validator) = &self.validator {
+                request.insert(header::IF_RANGE, validator.clone());
+            }
         }
     }
 
@@ -96,4 +118,12 @@ impl Completion {
         let (before, after) = if self.missing.start() == 0 { (None, Some(kept)) } else { (Some(kept), None) };
         Some(Completed { answer, head, before, after })
     }
+}
+
+/// The one range that makes a part the whole, if there is one, and the whole may be stored.
+fn missing(part: &PartialResponse, policy: &Policy) -> Option<Span> {
+    let (own, complete) = (part.range().span(), part.range().complete());
+    let around = (Span::new(0, own.start()), Span::new(own.end(), complete));
+    let ((None, Some(missing)) | (Some(missing), None)) = around else { return None };
+    (!part.is_guessed() && complete <= policy.object_max).then_some(missing)
 }

@@ -38,6 +38,8 @@ pub enum Shown {
     Digest,
     /// It did not.
     NoDigest,
+    /// Asked for the rest of a part that has no strong validator, it did not answer with the whole.
+    RestUseless,
 }
 
 /// How many conditional requests in a row must be ignored before the route stops sending them.
@@ -58,6 +60,8 @@ pub struct Learned {
     pub digest: Support,
     /// Whether a 304 has vouched for what was not so: nothing but bytes is believed until this is forgotten.
     pub distrusted: bool,
+    /// Whether the rest of a part that has no strong validator is not worth asking for (`parts = "lenient"`).
+    pub rests_useless: bool,
     ignored: u8,
     bare: u32,
 }
@@ -80,6 +84,7 @@ impl Learned {
             Shown::HeadUseless => self.head = Support::Fails,
             Shown::Digest => self.digest = Support::Works,
             Shown::NoDigest => self.digest = Support::Fails,
+            Shown::RestUseless => self.rests_useless = true,
         }
     }
 
@@ -148,6 +153,17 @@ mod tests {
         learned.learn(Shown::HeadUseless, at(70), secs(60));
         learned.learn(Shown::Digest, at(122), secs(60));
         assert_eq!((learned.head, learned.digest), (Support::Unknown, Support::Works), "before it is added to");
+    }
+
+    #[test]
+    fn that_a_rest_is_useless_is_learned_at_once_and_for_a_while() {
+        let mut learned = after(&[Shown::NotModified, Shown::HeadUseless]);
+        assert!(!learned.rests_useless, "nothing else shows it");
+        learned.learn(Shown::RestUseless, at(1), secs(60));
+        learned.learn(Shown::NotModified, at(60), secs(60));
+        assert!(learned.rests_useless, "and nothing refutes it");
+        learned.forget_if_old(at(62), secs(60));
+        assert!(!learned.rests_useless, "but time");
     }
 
     #[test]

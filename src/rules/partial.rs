@@ -14,30 +14,90 @@ use super::ask::Ask;
 use super::judge::Exchange;
 use super::outcome::SkipReason;
 use super::policy::{Policy, Verify};
-use super::range::{ContentRange, Resolved, Span};
+use super::range::{ContentRange, RangeRequest, Resolved, Span};
 use super::stored::{ENTRY_OVERHEAD, Recorded, Standing, StoredHead, StoredResponse};
 use super::validator::EntityTag;
 use super::vary::Vary;
 
-/// The content of one range: as many bytes as its `Content-Range` says, and their end was seen.
+/// Where the content of a 206 belongs: as far as that is known before all of it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    stated: ContentRange,
+    /// How many of the last bytes were asked for, where the route lets that count for more than what is stated.
+    suffix: Option<u64>,
+}
+
+/// What is known of a part's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Basis {
+    /// Its `Content-Range` says so, and its length agrees.
+    Stated,
+    /// The request and the first position say so (`parts = "lenient"`).
+    Guessed,
+}
+
+impl Place {
+    /// Where the `Content-Range` says, and nowhere else.
+    #[must_use]
+    pub const fn stated(range: ContentRange) -> Self {
+        Self { stated: range, suffix: None }
+    }
+
+    /// The place of an answer that states `range`.
+    fn of(ask: &Ask, range: ContentRange, policy: &Policy) -> Self {
+        let suffix = ask.range.as_ref().filter(|_| policy.is_lenient_with_parts()).and_then(RangeRequest::suffix);
+        Self { stated: range, suffix }
+    }
+
+    /// The range of a content that is `length` bytes long.
+    ///
+    /// # Errors
+    /// [`SkipReason::Contradicted`] if these are more or fewer bytes than are stated. Which of the two is wrong, and so
+    /// where the bytes belong, cannot be known.
+    pub fn range(self, length: u64) -> Result<ContentRange, SkipReason> {
+        Ok(self.settled(length)?.0)
+    }
+
+    fn settled(self, length: u64) -> Result<(ContentRange, Basis), SkipReason> {
+        if length == self.stated.span().len() {
+            return Ok((self.stated, Basis::Stated));
+        }
+        let guessed = self.guessed().filter(|range| range.span().len() == length);
+        Ok((guessed.ok_or(SkipReason::Contradicted)?, Basis::Guessed))
+    }
+
+    /// The place of the suffix that was asked for, if it begins where the `Content-Range` says: these are the last bytes,
+    /// so the representation ends with them. One that begins at 0 would be all of it, and as that answer everybody: there
+    /// nothing is guessed.
+    fn guessed(self) -> Option<ContentRange> {
+        let start = Some(self.stated.span().start()).filter(|start| *start > 0)?;
+        let end = start.checked_add(self.suffix?)?;
+        ContentRange::new(Span::new(start, end)?, end)
+    }
+}
+
+/// The content of one range, in its place; its end was seen.
 #[derive(Clone, Debug)]
 pub struct RecordedPart {
     bytes: Bytes,
     range: ContentRange,
+    basis: Basis,
 }
 
 impl RecordedPart {
     /// The content of a part that ended cleanly, copied into memory of its own size.
     ///
     /// # Errors
-    /// [`SkipReason::Contradicted`] if there are more or fewer bytes than `range` says. Which of the two is wrong, and so
-    /// where these bytes belong, cannot be known.
-    pub fn received(chunks: &[Bytes], range: ContentRange) -> Result<Self, SkipReason> {
+    /// As of [`Place::range`].
+    pub fn received(chunks: &[Bytes], place: Place) -> Result<Self, SkipReason> {
         let length = chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
-        if length != range.span().len() {
-            return Err(SkipReason::Contradicted);
-        }
-        Ok(Self { bytes: Bytes::from(chunks.concat()), range })
+        let (range, basis) = place.settled(length)?;
+        Ok(Self { bytes: Bytes::from(chunks.concat()), range, basis })
+    }
+
+    /// Whether its place is only guessed.
+    fn is_guessed(&self) -> bool {
+        self.basis == Basis::Guessed
     }
 
     /// The bytes of `span`, if it is within the part.
@@ -48,15 +108,19 @@ impl RecordedPart {
         own.contains(span).then(|| within.indices()).flatten().map(|indices| self.bytes.slice(indices))
     }
 
-    /// Both parts as one, if they meet and are of representations of equal length; where they overlap, the bytes of
-    /// `newer` count.
+    /// Both parts as one, if their places are known, they meet, and are of representations of equal length; where they
+    /// overlap, the bytes of `newer` count.
     fn joined(&self, newer: &Self) -> Option<Self> {
+        if self.is_guessed() || newer.is_guessed() {
+            return None;
+        }
         let (old, new) = (self.range.span(), newer.range.span());
         let all = old.joined(new, 0).filter(|_| self.range.complete() == newer.range.complete())?;
         let before = Span::new(all.start(), new.start()).and_then(|span| self.slice(span));
         let after = Span::new(new.end(), all.end()).and_then(|span| self.slice(span));
         let bytes = [before.unwrap_or_default(), newer.bytes.clone(), after.unwrap_or_default()].concat();
-        Some(Self { bytes: Bytes::from(bytes), range: ContentRange::new(all, newer.range.complete())? })
+        let range = ContentRange::new(all, newer.range.complete())?;
+        Some(Self { bytes: Bytes::from(bytes), range, basis: Basis::Stated })
     }
 }
 
@@ -86,16 +150,20 @@ impl Kept {
     /// # Errors
     /// As of [`Recorded::complete`].
     pub fn of(
-        head: StoredHead,
+        mut head: StoredHead,
         part: RecordedPart,
         request: &HeaderMap,
         standing: Standing,
     ) -> Result<Self, SkipReason> {
         // RFC 9110 §15.3.7.3: "If the union consists of the entire range of the representation, then the client MUST
         // process the combined response as if it were a complete 200 (OK) response".
-        if part.range.span().len() == part.range.complete() {
+        if part.range.is_all() {
             let recorded = Recorded::complete(&[part.bytes], Some(part.range.complete()), &head.fields, None)?;
             return Ok(Self::Whole(StoredResponse::new(head, recorded, request, standing)));
+        }
+        if part.is_guessed() {
+            // The head was read before the length was known, and says what was stated.
+            head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from(part.range.complete()));
         }
         let selecting = head.vary.selecting(request);
         Ok(Self::Part(PartialResponse { head: Arc::new(head), part, selecting, standing }))
@@ -119,6 +187,11 @@ impl PartialResponse {
     #[must_use]
     pub const fn range(&self) -> ContentRange {
         self.part.range
+    }
+
+    /// Whether its place is only guessed: then it is neither joined with others nor completed.
+    pub(super) fn is_guessed(&self) -> bool {
+        self.part.is_guessed()
     }
 
     /// The part that answers the request, if this response has all of it.
@@ -249,7 +322,7 @@ pub fn as_whole(answer: &response::Parts, range: ContentRange) -> response::Part
     whole
 }
 
-/// Decides whether a 206 may be stored, and as what: its head as that of the whole, and where its content belongs.
+/// Decides whether a 206 may be stored, and as what: its head as that of the whole, and the place of its content.
 ///
 /// # Errors
 /// Why it may not.
@@ -259,21 +332,19 @@ pub fn admit(
     framing: Framing,
     policy: &Policy,
     exchange: Exchange,
-) -> Result<(StoredHead, ContentRange), SkipReason> {
+) -> Result<(StoredHead, Place), SkipReason> {
     // Several parts, or one of a representation of unknown length: nothing is built of those.
-    let range = ContentRange::of(&answer.headers).ok_or(SkipReason::Partial)?;
-    if framing.length.is_some_and(|length| length != range.span().len()) {
-        return Err(SkipReason::Contradicted);
-    }
+    let stated = ContentRange::of(&answer.headers).ok_or(SkipReason::Partial)?;
+    let place = Place::of(ask, stated, policy);
+    let range = framing.length.map_or(Ok(stated), |length| place.range(length))?;
     let whole = as_whole(answer, range);
     let head = StoredHead::read(whole.status, &whole.headers, policy, exchange.asked, exchange.answered);
     admit::admit(ask, &whole, &head, framing, policy, exchange.answered.at)?;
     // What is checked can only be checked by its tag: there are no bytes of the whole to compare.
-    let all = range.span().len() == range.complete();
-    if policy.verify != Verify::WhenStale && !head.tag_vouches && !all {
+    if policy.verify != Verify::WhenStale && !head.tag_vouches && !range.is_all() {
         return Err(SkipReason::Partial);
     }
-    Ok((head, range))
+    Ok((head, place))
 }
 
 #[cfg(test)]

@@ -160,6 +160,9 @@ pub struct Policy {
     pub heuristic_max: Option<Duration>,
     /// Whether a response is found by the language that a request prefers (`select_language`, under `when-stale`).
     pub select_language: bool,
+    /// Whether a suffix is placed by its first position where its `Content-Range` contradicts its length, and the rest of
+    /// a part is asked for without a validator (`parts = "lenient"`, under `when-stale`).
+    pub lenient_parts: bool,
     /// Response fields that speak to this cache in place of `Cache-Control`, the first that is present and valid
     /// (RFC 9213 §2.2, `targeted`).
     pub targeted: Arc<[HeaderName]>,
@@ -182,5 +185,11 @@ impl Policy {
     #[must_use]
     pub fn selects_by_language(&self) -> bool {
         self.select_language && self.verify == Verify::WhenStale
+    }
+
+    /// Whether parts are taken for what they probably are: only where nothing is promised to be checked.
+    #[must_use]
+    pub fn is_lenient_with_parts(&self) -> bool {
+        self.lenient_parts && self.verify == Verify::WhenStale
     }
 }

@@ -120,6 +120,12 @@ impl ContentRange {
         self.complete
     }
 
+    /// Whether the part is all of the representation.
+    #[must_use]
+    pub const fn is_all(self) -> bool {
+        self.span.len() == self.complete
+    }
+
     /// As a field value: `bytes 0-4/10`.
     #[must_use]
     pub fn to_header_value(self) -> HeaderValue {
@@ -274,6 +280,15 @@ impl RangeRequest {
     #[must_use]
     pub const fn is_conditional(&self) -> bool {
         self.condition.is_some()
+    }
+
+    /// How many of the last bytes the request asks for, if it asks for those alone: `bytes=-5`.
+    #[must_use]
+    pub fn suffix(&self) -> Option<u64> {
+        match *self.specs.as_slice() {
+            [Spec::Suffix(length)] => Some(length),
+            _ => None,
+        }
     }
 
     /// Whether a part may be sent of a representation with this tag and this modification date, each if it is a strong

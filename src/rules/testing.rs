@@ -13,7 +13,7 @@ use super::judge::Exchange;
 use super::lookup::{Lookup, Resource};
 use super::moment::{Moment, Now};
 use super::outcome::PassReason;
-use super::partial::{self, Kept, PartialResponse, RecordedPart};
+use super::partial::{self, Kept, PartialResponse, Place, RecordedPart};
 use super::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Trust, Verify};
 use super::query::{Carried, Query};
 use super::range::{ContentRange, Span};
@@ -115,6 +115,7 @@ pub(crate) fn policy() -> Policy {
         close_delimited: false,
         heuristic_max: None,
         select_language: false,
+        lenient_parts: false,
         targeted: Arc::from([HeaderName::from_static("truehit-cache-control")]),
         targeted_forwarded: true,
         digest_endpoint: None,
@@ -205,7 +206,8 @@ impl Stored {
 /// A stored part, fetched just now: `bytes`, which begin at `start`, of a response of `complete` bytes with these fields.
 pub(crate) fn stored_part(start: u64, bytes: &str, complete: u64, lines: &[(&str, &str)]) -> Arc<PartialResponse> {
     let range = ContentRange::new(Span::new(start, start + bytes.len() as u64).unwrap(), complete).unwrap();
-    let recorded = RecordedPart::received(&[Bytes::copy_from_slice(bytes.as_bytes())], range).unwrap();
+    let content = Bytes::copy_from_slice(bytes.as_bytes());
+    let recorded = RecordedPart::received(&[content], Place::stated(range)).unwrap();
     let answer = lines.iter().fold(answer(206), |answer, (name, value)| answer.with(name, value));
     let whole = partial::as_whole(answer.parts(), range);
     let read = StoredHead::read(whole.status, &whole.headers, &policy(), ago(0).wall, ago(0));

@@ -13,6 +13,7 @@ mod groups;
 mod integrity;
 mod keys;
 mod methods;
+mod parts;
 mod pass;
 mod posted;
 mod ranges;

@@ -5,14 +5,32 @@ use proptest::prelude::*;
 use super::*;
 use crate::rules::completion::Completion;
 use crate::rules::judge::part::conditional;
+use crate::rules::learn::{Learned, Shown};
 use crate::rules::outcome::Proof;
-use crate::rules::testing::{OriginAnswer, answer, exchange, get, head, policy, policy_with, stored_part, verify};
+use crate::rules::testing::{
+    OriginAnswer, ago, answer, exchange, get, head, policy, policy_with, secs, stored_part, verify,
+};
 
 const OLD: (&str, &str) = ("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
 const LATER: (&str, &str) = ("date", "Thu, 01 Jan 2026 00:00:02 GMT");
 
 fn span(start: u64, end: u64) -> Span {
     Span::new(start, end).unwrap()
+}
+
+fn stated(start: u64, end: u64, complete: u64) -> Place {
+    Place::stated(ContentRange::new(span(start, end), complete).unwrap())
+}
+
+/// RFC 9111 alone, with `parts = "lenient"`.
+fn lenient() -> Policy {
+    policy_with(|policy| (policy.verify, policy.lenient_parts) = (Verify::WhenStale, true))
+}
+
+/// The place of an answer to `range` with this `Content-Range`, and the part that `content` is there.
+fn placed(range: &str, content_range: &str, content: &str, policy: &Policy) -> Result<RecordedPart, SkipReason> {
+    let stated = ContentRange::of(&head(&[("content-range", content_range)])).unwrap();
+    RecordedPart::received(&[Bytes::copy_from_slice(content.as_bytes())], Place::of(&ask(range), stated, policy))
 }
 
 fn ask(range: &str) -> Ask {
@@ -82,11 +100,83 @@ fn which_206_may_be_stored() {
 #[test]
 fn bytes_that_are_not_as_many_as_their_range_belong_nowhere() {
     let range = ContentRange::new(span(4, 10), 10).unwrap();
-    let received = |bytes: &'static str| RecordedPart::received(&[Bytes::from_static(bytes.as_bytes())], range);
+    let received =
+        |bytes: &'static str| RecordedPart::received(&[Bytes::from_static(bytes.as_bytes())], Place::stated(range));
     assert!(received("456789").is_ok());
     for contradicting in ["01234", "0123456", ""] {
         assert_eq!(received(contradicting).map(|_| ()), Err(SkipReason::Contradicted), "{contradicting}");
     }
+}
+
+#[test]
+fn where_a_suffix_that_contradicts_itself_is_placed() {
+    let check = |sentence: &str, range: &str, stated: &str, content: &str, expected: Option<&str>| {
+        let settled = placed(range, stated, content, &lenient()).ok();
+        let range = settled.map(|part| part.range.to_header_value());
+        assert_eq!(range.as_ref().map(|range| range.to_str().unwrap()), expected, "{sentence}");
+    };
+    let five = "01234";
+    check("by its first position", "bytes=-5", "bytes 4-9/10", five, Some("bytes 4-8/9"));
+    check("also where less is stated", "bytes=-5", "bytes 4-6/10", five, Some("bytes 4-8/9"));
+    check("where nothing is wrong, as it says", "bytes=-5", "bytes 0-4/10", five, Some("bytes 0-4/10"));
+    check("not what is shorter than what was asked for", "bytes=-5", "bytes 4-9/10", "0123", None);
+    check("nor what is longer", "bytes=-5", "bytes 4-9/10", "0123456", None);
+    check("but as it says what is as long as that", "bytes=-5", "bytes 4-9/10", "012345", Some("bytes 4-9/10"));
+    check("not where no suffix was asked for", "bytes=4-8", "bytes 4-9/10", five, None);
+    check("nor an open end", "bytes=4-", "bytes 4-9/10", five, None);
+    check("nor a suffix beside another range", "bytes=-5,0-0", "bytes 4-9/10", five, None);
+    check("not where that would be everything", "bytes=-5", "bytes 0-9/10", five, None);
+    check(
+        "nor beyond all numbers",
+        "bytes=-5",
+        "bytes 18446744073709551613-18446744073709551613/18446744073709551614",
+        five,
+        None,
+    );
+    for strict in [policy(), verify(Verify::WhenStale), policy_with(|policy| policy.lenient_parts = true)] {
+        let settled = placed("bytes=-5", "bytes 4-9/10", five, &strict);
+        assert_eq!(settled.map(|_| ()), Err(SkipReason::Contradicted), "and nowhere else");
+    }
+}
+
+#[test]
+fn what_is_stored_of_a_guessed_part() {
+    let fresh = answer(206).with("content-range", "bytes 4-9/10").with("cache-control", "max-age=60").etag("\"1\"");
+    for length in [Some(5), None] {
+        let framing = Framing { length, close_delimited: false };
+        let (head, place) = admit(&ask("bytes=-5"), fresh.parts(), framing, &lenient(), exchange()).unwrap();
+        let part = RecordedPart::received(&[Bytes::from_static(b"01234")], place).unwrap();
+        let kept = Kept::of(head, part, &HeaderMap::new(), exchange().standing);
+        let Ok(Kept::Part(part)) = kept else { panic!("it is never the whole") };
+        assert_eq!(part.head().fields["content-length"], "9", "the whole has another length than was stated");
+        let bytes = |range: &str| part.answers(&ask(range)).map(|range| part.content(range.span()).unwrap());
+        for (range, expected) in [("bytes=-5", "01234"), ("bytes=6-8", "234"), ("bytes=6-", "234"), ("bytes=-1", "4")] {
+            assert_eq!(bytes(range).as_deref(), Some(expected.as_bytes()), "{range}");
+        }
+        assert_eq!(bytes("bytes=3-4"), None, "what it has not");
+    }
+    let framing = Framing { length: Some(4), close_delimited: false };
+    let short = admit(&ask("bytes=-5"), fresh.parts(), framing, &lenient(), exchange());
+    assert_eq!(short.map(|_| ()), Err(SkipReason::Contradicted), "what is too short is known before it comes");
+}
+
+#[test]
+fn a_guessed_part_is_neither_joined_nor_completed() {
+    let tag = [("etag", "\"1\"")];
+    let guessed = || placed("bytes=-5", "bytes 4-9/10", "01234", &lenient()).unwrap();
+    let exact = |place| RecordedPart::received(&[Bytes::from_static(b"abcd")], place).unwrap();
+    let known = stored_part(0, "abcd", 9, &tag);
+    assert!(known.combined(&exact(stated(3, 7, 9)), &head(&tag), &HeaderMap::new(), &lenient(), exchange()).is_some());
+    assert!(known.combined(&guessed(), &head(&tag), &HeaderMap::new(), &lenient(), exchange()).is_none());
+    let headed = answer(200).etag("\"1\"").with("cache-control", "max-age=60").head(&lenient());
+    let Ok(Kept::Part(part)) = Kept::of(headed, guessed(), &HeaderMap::new(), exchange().standing) else {
+        panic!("it is never the whole")
+    };
+    let newer = exact(stated(0, 4, 9));
+    assert!(part.combined(&newer, &head(&tag), &HeaderMap::new(), &lenient(), exchange()).is_none());
+    let (part, now) = (Arc::new(part), exchange().answered.at);
+    assert!(Completion::of(&part, &lenient()).is_none());
+    assert!(Completion::unvalidated(&part, &lenient(), &Learned::default(), now).is_none());
 }
 
 #[test]
@@ -149,6 +239,50 @@ fn what_a_part_lacks_is_asked_for_by_its_strong_validator() {
 }
 
 #[test]
+fn what_a_fresh_part_without_a_validator_lacks_is_asked_for_where_a_route_says_so() {
+    let learned = |shown: &[Shown]| {
+        let mut learned = Learned::default();
+        shown.iter().for_each(|shown| learned.learn(*shown, ago(0).at, secs(60)));
+        learned
+    };
+    let part = |start, bytes, fields: &[(&str, &str)]| stored_part(start, bytes, 10, fields);
+    let (fresh, tag) = (("cache-control", "max-age=60"), ("etag", "\"1\""));
+    let check =
+        |sentence: &str, part: Arc<PartialResponse>, policy: &Policy, shown: &[Shown], expected: Option<&str>| {
+            let mut request = HeaderMap::new();
+            let completion = Completion::unvalidated(&part, policy, &learned(shown), ago(0).at);
+            completion.inspect(|completion| completion.set_range(&mut request));
+            assert_eq!(request.get("range").map(|value| value.to_str().unwrap()), expected, "{sentence}");
+            assert!(!request.contains_key("if-range"), "{sentence}");
+        };
+    let rfc = verify(Verify::WhenStale);
+    let unchecked = policy_with(|policy| policy.lenient_parts = true);
+    check("the end", part(0, "01234", &[fresh]), &lenient(), &[], Some("bytes=5-"));
+    check("the beginning", part(5, "56789", &[fresh]), &lenient(), &[], Some("bytes=0-4"));
+    check("by no weak tag either", part(0, "01234", &[fresh, ("etag", "W/\"1\"")]), &lenient(), &[], Some("bytes=5-"));
+    check("not both", part(4, "45", &[fresh]), &lenient(), &[], None);
+    check("not what a validator asks for", part(0, "01234", &[fresh, tag]), &lenient(), &[], None);
+    check("not of what is stale", part(0, "01234", &[]), &lenient(), &[], None);
+    check("not by default", part(0, "01234", &[fresh]), &rfc, &[], None);
+    check("not where each hit is checked", part(0, "01234", &[fresh]), &unchecked, &[], None);
+    check("not where it was of no use", part(0, "01234", &[fresh]), &lenient(), &[Shown::RestUseless], None);
+    let small = Policy { object_max: 9, ..lenient() };
+    check("not where the whole may not be stored", part(0, "01234", &[fresh]), &small, &[], None);
+}
+
+#[test]
+fn nothing_completes_a_part_without_a_validator() {
+    let part = stored_part(0, "01234", 10, &[("cache-control", "max-age=60"), OLD]);
+    let completion = Completion::unvalidated(&part, &lenient(), &Learned::default(), ago(0).at).unwrap();
+    assert!(completion.is_unvalidated());
+    let rest = || answer(206).with("content-range", "bytes 5-9/10").with("cache-control", "max-age=60");
+    for answer in [rest(), rest().etag("\"1\""), rest().with(OLD.0, OLD.1)] {
+        let judged = completion.judge(answer.parts(), Some(5), &lenient(), exchange());
+        assert!(judged.is_none(), "RFC 9111 §3.4: they share no strong validator");
+    }
+}
+
+#[test]
 fn which_answers_complete_a_part() {
     let tag = ("etag", "\"1\"");
     let end = || answer(206).with("content-range", "bytes 5-9/10").etag("\"1\"");
@@ -175,7 +309,7 @@ fn which_answers_complete_a_part() {
 
 #[test]
 fn a_part_that_is_everything_is_the_whole() {
-    let recorded = RecordedPart::received(&[Bytes::from_static(b"abc")], ContentRange::new(span(0, 3), 3).unwrap());
+    let recorded = RecordedPart::received(&[Bytes::from_static(b"abc")], stated(0, 3, 3));
     let kept = Kept::of(answer(200).head(&policy()), recorded.unwrap(), &HeaderMap::new(), exchange().standing);
     assert!(matches!(kept, Ok(Kept::Whole(whole)) if whole.len() == 3), "RFC 9110 §15.3.7.3");
 }
@@ -183,8 +317,7 @@ fn a_part_that_is_everything_is_the_whole() {
 #[test]
 fn a_route_bounds_what_is_combined() {
     let stored = stored_part(0, "01234", 10, &[("etag", "\"1\"")]);
-    let more =
-        RecordedPart::received(&[Bytes::from_static(b"567")], ContentRange::new(span(5, 8), 10).unwrap()).unwrap();
+    let more = RecordedPart::received(&[Bytes::from_static(b"567")], stated(5, 8, 10)).unwrap();
     let combined = |object_max| {
         let policy = policy_with(|policy| policy.object_max = object_max);
         stored.combined(&more, &head(&[("etag", "\"1\"")]), &HeaderMap::new(), &policy, exchange())
@@ -195,6 +328,24 @@ fn a_route_bounds_what_is_combined() {
 
 proptest! {
     #[test]
+    fn a_place_has_as_many_bytes_as_came_and_begins_where_it_is_stated(
+        (start, stated, more) in (0u64..50, 1u64..50, 0u64..50),
+        suffix in 1u64..50,
+        length in 0u64..50,
+    ) {
+        let range = ContentRange::new(span(start, start + stated), start + stated + more).unwrap();
+        let place = Place::of(&ask(&format!("bytes=-{suffix}")), range, &lenient());
+        match place.range(length) {
+            Err(_) => prop_assert!(length != stated && (length != suffix || start == 0)),
+            Ok(placed) => {
+                prop_assert_eq!((placed.span().start(), placed.span().len()), (start, length));
+                prop_assert!(placed == range || placed.complete() == start + suffix);
+                prop_assert_eq!(placed == range, length == stated);
+            }
+        }
+    }
+
+    #[test]
     fn combining_never_invents_moves_or_loses_a_byte(
         whole in "[a-z]{2,60}",
         (a, b, c, d) in (0usize..60, 1usize..60, 0usize..60, 1usize..60),
@@ -204,8 +355,8 @@ proptest! {
         let ((a, b), (c, d)) = (cut(a, b), cut(c, d));
         prop_assume!(a < b && c < d && b - a < complete);
         let stored = stored_part(a as u64, &whole[a..b], complete as u64, &[("etag", "\"1\"")]);
-        let range = ContentRange::new(span(c as u64, d as u64), complete as u64).unwrap();
-        let newer = RecordedPart::received(&[Bytes::copy_from_slice(&whole.as_bytes()[c..d])], range).unwrap();
+        let place = stated(c as u64, d as u64, complete as u64);
+        let newer = RecordedPart::received(&[Bytes::copy_from_slice(&whole.as_bytes()[c..d])], place).unwrap();
         let combined = stored.combined(&newer, &head(&[("etag", "\"1\"")]), &HeaderMap::new(), &policy(), exchange());
         let apart = c > b || a > d;
         prop_assert_eq!(combined.is_none(), apart);
