@@ -136,12 +136,6 @@ impl ExchangeKey {
         }
         Self(bytes.into())
     }
-
-    /// The key as bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 /// All lines of a field, each exactly as it came, as one part for [`CacheKey::new`]; `None` when there is none.
@@ -244,7 +238,7 @@ mod tests {
             ("an empty port", ("http", "a:", "/"), ("http", "a", "/"), true),
             ("a default port after an address", ("http", "[::1]:80", "/"), ("http", "[::1]", "/"), true),
             ("another scheme's port", ("http", "a:443", "/"), ("http", "a", "/"), false),
-            ("an address that ends like a port", ("http", "::80", "/"), ("http", ":", "/"), false),
+            ("an address that ends like a port", ("http", "::1:80", "/"), ("http", "::1", "/"), false),
             ("another scheme", ("http", "a", "/"), ("https", "a", "/"), false),
             ("a path's case", ("http", "a", "/A"), ("http", "a", "/a"), false),
             ("an encoded path", ("http", "a", "/%61"), ("http", "a", "/a"), false),
@@ -271,7 +265,20 @@ mod tests {
             assert_eq!(key.origin_hash(), plain.origin_hash());
             assert_eq!(key.path_hash(), self::key("https", "api.example", "/me").path_hash(), "whatever the query");
         }
-        assert_ne!(plain.path_hash(), key("https", "api.example", "/you").path_hash());
+        let other = key("https", "api.example", "/you");
+        assert_ne!(plain.path_hash(), other.path_hash());
+        assert_ne!(plain.target_hash(), other.target_hash());
+    }
+
+    #[test]
+    fn lengths_are_little_endian_in_groups_of_seven_bits() {
+        let rows: [(usize, &[u8]); 5] =
+            [(0, &[0]), (127, &[127]), (128, &[0x80, 1]), (16_383, &[0xff, 0x7f]), (16_384, &[0x80, 0x80, 1])];
+        for (number, expected) in rows {
+            let mut bytes = Vec::new();
+            put_number(&mut bytes, number);
+            assert_eq!(bytes, expected, "LEB128 of {number}");
+        }
     }
 
     #[test]

@@ -53,3 +53,19 @@ pub struct Now {
     /// The wall clock at that moment.
     pub wall: SystemTime,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_begins_at_zero() {
+        let at = Moment::from_nanos(5_000_000_000);
+        let second = Duration::from_secs(1);
+        assert_eq!(at.as_nanos(), 5_000_000_000);
+        assert_eq!((at.before(second), at.after(second)), (Moment(4_000_000_000), Moment(6_000_000_000)));
+        assert_eq!((at.since(at.before(second)), at.before(second).since(at)), (second, Duration::ZERO));
+        assert_eq!(at.before(Duration::from_secs(9)), Moment(0), "nothing is before its start");
+        assert_eq!(at.after(Duration::MAX), Moment(u64::MAX), "nor after its end");
+    }
+}

@@ -183,6 +183,7 @@ mod tests {
         let long = "x".repeat(VERBATIM_MAX + 1);
         let digest = Bytes::copy_from_slice(&Sha256::of(long.as_bytes()).0);
         let name = |content: Bytes| Query::read(Method::QUERY, content).unwrap().name;
+        assert_eq!(name("x".into()), (Query::CONTENT, "x".into()), "short content is its own name");
         assert_ne!(name(long.into()), name(digest));
     }
 
