@@ -212,6 +212,11 @@ mod tests {
         check("nor one that is stale already", fresh(200).with("age", "60"), Err(SkipReason::NeverUsable));
         let may_be_stale = answer(200).with("age", "60").with("cache-control", "max-age=60, stale-if-error=1");
         check("unless it may be served stale", may_be_stale, Ok(()));
+        let guessed = policy_with(|policy| {
+            (policy.verify, policy.heuristic_max) = (Verify::WhenStale, Some(secs(86_400)));
+        });
+        let gone = answer(410).with("last-modified", "Thu, 01 Jan 2015 00:00:00 GMT");
+        assert_eq!(admitted(&get("/a"), &gone, WHOLE, &guessed), Ok(()), "or what is guessed to be fresh (§4.2.2)");
         for status in [201, 203, 204, 299, 300, 301, 302, 307, 308, 400, 404, 405, 410, 414, 499, 500, 501, 503, 599] {
             check("any final status with a lifetime (RFC 9111 §3)", fresh(status), Ok(()));
         }

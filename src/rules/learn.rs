@@ -151,6 +151,8 @@ mod tests {
         learned.forget_if_old(at(61), secs(60));
         assert_eq!((learned.distrusted, learned.head), (false, Support::Unknown));
         learned.learn(Shown::HeadUseless, at(70), secs(60));
+        learned.forget_if_old(at(121), secs(60));
+        assert_eq!(learned.head, Support::Fails, "time counts from then on");
         learned.learn(Shown::Digest, at(122), secs(60));
         assert_eq!((learned.head, learned.digest), (Support::Unknown, Support::Works), "before it is added to");
     }

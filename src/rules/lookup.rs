@@ -340,6 +340,7 @@ mod tests {
         check("not that for others", one(), stored().etag("\"2\"").varying("accept", "x"), false, &["2", "1"]);
         check("nothing, where tags tell variants apart", one(), stored().etag("\"2\""), true, &["2", "1"]);
         check("but that of its own tag", one(), stored().etag("\"1\""), true, &["1"]);
+        check("also one of the same moment", stored().etag("\"1\""), stored().etag("\"2\""), false, &["2"]);
         check("without tags there is one", one().body("x"), stored(), false, &["none"]);
         check("never one that was confirmed later", stored().etag("\"2\""), one(), false, &["2"]);
     }
@@ -349,6 +350,9 @@ mod tests {
         let variant = |language: &str| stored().etag("\"1\"").varying("accept-language", language).build();
         let all = ["a", "b", "c"].iter().fold(Resource::default(), |all, one| all.with(variant(one), false, 2));
         assert_eq!(all.len(), 2);
+        assert_eq!(all.with(variant("d"), false, 1).len(), 1, "also where fewer are allowed than before");
+        let many = ["a", "b", "c", "d", "e"].iter().fold(all.clone(), |all, one| all.with(variant(one), false, 5));
+        assert_eq!((many.len(), many.with(variant("f"), false, 2).len()), (5, 2));
         let ask = get("/a").with("accept-language", "a").ask(&policy());
         assert!(Lookup::select(Some(Arc::new(all)), &ask.fields).found().is_none());
     }
@@ -372,7 +376,10 @@ mod tests {
         assert!(matches!(Lookup::select(Some(Arc::new(all.clone())), &ask.fields), Lookup::Absent));
         let one = stored().build();
         let with = all.with(Arc::clone(&one), false, 2);
-        assert!(with.weight() > all.weight() && all.weight() > 0);
+        assert_eq!(with.weight(), one.weight() + all.weight());
+        let (one_target, of) = (Resource::default().with_alike(alike(1)), alike(1));
+        let expected = size_of::<Alike>() + of.key.as_bytes().len() + of.variance.weight();
+        assert_eq!(one_target.weight(), expected, "in bytes");
         assert_eq!(with.without(&one).alike().count(), ALIKE_MAX);
     }
 
@@ -403,6 +410,29 @@ mod tests {
         let one = part();
         assert!(Resource::default().with_part(Arc::clone(&one), 2).without_part(&one).is_empty());
         assert!(parts.weight() > one.weight() / 2, "and it weighs something");
+    }
+
+    #[test]
+    fn parts_are_bounded_and_of_one_representation_per_selecting_fields() {
+        let part = |vary: &str| stored_part(0, "ab", 3, &[("etag", "\"1\""), ("vary", vary)]);
+        let five = ["a", "b", "c", "d", "e"].iter().fold(Resource::default(), |all, one| all.with_part(part(one), 5));
+        let names =
+            |resource: &Resource| -> Vec<Vary> { resource.parts.iter().map(|part| part.head().vary.clone()).collect() };
+        let vary = |name: &str| Vary::of(&head(&[("vary", name)]));
+        assert_eq!(names(&five), ["a", "b", "c", "d", "e"].map(vary));
+        let new = part("a");
+        let fewer = five.with_part(Arc::clone(&new), 2);
+        assert_eq!(names(&fewer), ["e", "a"].map(vary), "the oldest go");
+        assert!(Arc::ptr_eq(&fewer.parts[1], &new), "the new one has the place of the old");
+        assert_eq!(names(&fewer.without_part(&new)), ["e"].map(vary), "only the very part is removed");
+    }
+
+    #[test]
+    fn what_the_stored_responses_were_selected_by() {
+        let varying = |name: &str, value: &str| stored().varying(name, value);
+        let all = [varying("accept", "x"), varying("accept", "y"), varying("x-a", "1")];
+        let found = lookup(&all, &get("/a").ask(&policy())).vary();
+        assert_eq!(found, ["x-a", "accept"].map(|name| Vary::of(&head(&[("vary", name)]))), "newest first, each once");
     }
 
     #[test]

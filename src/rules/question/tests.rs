@@ -168,6 +168,7 @@ fn several_variants_are_asked_about_at_once() {
     let codings = [zipped, plain];
     let offering = |codings: &str| get("/a").with("accept-encoding", codings);
     check("a coding that the request accepts", offering("br, gzip"), &codings, "conditional: strong-tag \"p\", \"z\"");
+    check("little as it likes it", offering("gzip;q=0.5"), &codings, "conditional: strong-tag \"p\", \"z\"");
     check("not one that it does not", offering("br"), &codings, "conditional: strong-tag \"p\"");
     check(
         "nor one that it refuses (RFC 9110 §12.4.2)",

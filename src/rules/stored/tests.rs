@@ -68,8 +68,35 @@ fn what_is_read_from_a_head() {
     assert!(!one.head().fields.contains_key("age"));
     assert_eq!(one.recognised(), None, "a strong tag needs no recognising");
     assert!(stored().etag("W/\"3-qZk+NkcGgWq6PiVxeFDCbJzQ2J0\"").build().recognised().is_some());
-    assert!(one.weight() > one.len());
     assert_eq!(stored().status(404).build().head().status, StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn what_a_response_weighs() {
+    let weights = |field: &str, value: &str| field.len() + value.len() + FIELD_OVERHEAD;
+    let plain = stored().build();
+    let fields = weights("content-length", "3") + weights("date", "Thu, 01 Jan 2026 00:00:00 GMT");
+    assert_eq!(plain.weight(), plain.len() + fields + ENTRY_OVERHEAD);
+    let long = stored().body("abcdef").with("x-a", "12").build();
+    assert_eq!(long.weight() - plain.weight(), 3 + weights("x-a", "12"));
+    let varying = stored().varying("accept", "x").build();
+    let selecting = varying.selection().1.len();
+    assert_eq!(varying.weight() - plain.weight(), weights("vary", "accept") + selecting);
+    let grouped = stored().with("cache-groups", "\"g\"").build();
+    assert!(grouped.weight() > plain.weight() + weights("cache-groups", "\"g\""), "groups are kept beside the field");
+    assert!(stored().body("").build().is_empty() && !plain.is_empty());
+    let recorded = |chunk| Recorded::complete(&[Bytes::from_static(chunk)], None, &HeaderMap::new(), None).unwrap();
+    assert!(recorded(b"").is_empty() && !recorded(b"a").is_empty());
+}
+
+#[test]
+fn a_date_stays_strong_while_a_304_repeats_it() {
+    let (modified, later) = ("Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2026 01:00:00 GMT");
+    let one = stored().with("last-modified", modified).with("date", later).build();
+    assert!(one.head().strong_date.is_some(), "RFC 9110 §8.8.2.2");
+    let after = |update: &[(&str, &str)]| one.head().freshened(&head(update), &policy(), ago(0).wall, ago(0));
+    assert_eq!(after(&[("last-modified", modified)]).strong_date, one.head().strong_date);
+    assert_eq!(after(&[("last-modified", later)]).strong_date, None);
 }
 
 #[test]
