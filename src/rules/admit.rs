@@ -97,8 +97,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 /// when they include explicit freshness information".
 fn never_usable(ask: &Ask, head: &StoredHead, policy: &Policy, now: Moment) -> bool {
     let conditional = ask.is_conditional();
-    let validator =
-        conditional && head.status == StatusCode::OK && (head.tag.is_some() || head.last_modified.is_some());
+    let validator = conditional && head.status == StatusCode::OK && head.has_validator();
     let stated = conditional || head.lifetime().is_explicit();
     let stale = head.directives.stale_while_revalidate.max(head.directives.stale_if_error).unwrap_or_default();
     let usable_for = head.lifetime().duration().saturating_add(stale);

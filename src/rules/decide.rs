@@ -64,7 +64,7 @@ pub fn servable<'a>(ask: &Ask, lookup: &'a Lookup, policy: &Policy) -> Option<&'
 
 /// Under `when-stale`, only what has a validator can be asked about; elsewhere, bytes can always be compared.
 fn can_be_validated(head: &StoredHead, policy: &Policy) -> bool {
-    policy.verify != Verify::WhenStale || head.tag.is_some() || head.last_modified.is_some()
+    policy.verify != Verify::WhenStale || head.has_validator()
 }
 
 /// The excuse under which `stored` may be served without an exchange that began after the request arrived, if the route

@@ -254,7 +254,7 @@ impl PartialResponse {
     #[must_use]
     pub fn can_be_checked(&self, policy: &Policy) -> bool {
         match policy.verify {
-            Verify::WhenStale => self.head.tag.is_some() || self.head.last_modified.is_some(),
+            Verify::WhenStale => self.head.has_validator(),
             Verify::EveryHit | Verify::Lease(_) | Verify::Off => self.head.tag_vouches,
         }
     }

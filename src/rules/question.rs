@@ -63,8 +63,8 @@ pub fn choose(ask: &Ask, lookup: &Lookup, policy: &Policy, learned: &Learned) ->
     // What was stored for other selecting fields can only be confirmed by a tag that the origin picks, and that it is
     // believed to pick by.
     let conditional = ask.is_conditional();
-    let pickable =
-        conditional && !learned.distrusted && candidates.iter().any(|stored| by_tag(stored, policy).is_some());
+    let tag = candidates.iter().find_map(|stored| by_tag(stored, policy));
+    let pickable = conditional && !learned.distrusted && tag.is_some();
     if lookup.found().is_none() && !pickable {
         return Question::Whole(FetchReason::VaryMismatch);
     }
@@ -76,9 +76,9 @@ pub fn choose(ask: &Ask, lookup: &Lookup, policy: &Policy, learned: &Learned) ->
             None => return Question::Whole(FetchReason::Uncheckable),
         }
     } else if let Some(query) = &ask.query {
-        by_content(query, first, &candidates, policy, learned)
+        by_content(query, first, tag, policy, learned)
     } else {
-        strict(first, &candidates, policy, learned)
+        strict(first, tag, policy, learned)
     };
     Question::Check(Check { strategy, why, candidates, selected: lookup.found().is_some() })
 }
@@ -119,18 +119,11 @@ fn is_weight_of_zero(parameter: &str) -> bool {
 
 /// Under `when-stale`, RFC 9111 §4.3.1: a conditional request with whatever validator there is.
 fn rfc(stored: &StoredResponse) -> Option<(Strategy, Why)> {
-    let validator = stored.head().tag.is_some() || stored.head().last_modified.is_some();
-    validator.then_some((Strategy::Conditional, Why::Validator))
+    stored.head().has_validator().then_some((Strategy::Conditional, Why::Validator))
 }
 
 /// Under `every-hit` and a lease: the configured strategy, or the cheapest that can give a proof.
-fn strict(
-    first: &StoredResponse,
-    candidates: &[Arc<StoredResponse>],
-    policy: &Policy,
-    learned: &Learned,
-) -> (Strategy, Why) {
-    let tag = candidates.iter().find_map(|stored| by_tag(stored, policy));
+fn strict(first: &StoredResponse, tag: Option<Why>, policy: &Policy, learned: &Learned) -> (Strategy, Why) {
     match policy.check {
         CheckHow::Only(strategy @ (Strategy::DigestEndpoint | Strategy::Head | Strategy::Body)) => {
             (strategy, Why::Configured)
@@ -148,11 +141,10 @@ fn strict(
 fn by_content(
     query: &Query,
     first: &StoredResponse,
-    candidates: &[Arc<StoredResponse>],
+    tag: Option<Why>,
     policy: &Policy,
     learned: &Learned,
 ) -> (Strategy, Why) {
-    let tag = candidates.iter().find_map(|stored| by_tag(stored, policy));
     match (tag, policy.check) {
         _ if !query.is_conditional() => (Strategy::Body, Why::Post),
         (_, CheckHow::Only(Strategy::Body)) => (Strategy::Body, Why::Configured),

@@ -197,6 +197,12 @@ impl StoredHead {
         self.lifetime
     }
 
+    /// Whether there is a validator of any kind: what RFC 9111 §4.3.1 lets a cache ask by.
+    #[must_use]
+    pub const fn has_validator(&self) -> bool {
+        self.tag.is_some() || self.last_modified.is_some()
+    }
+
     /// What the head weighs in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
         let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_OVERHEAD;
