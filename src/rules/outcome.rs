@@ -3,7 +3,7 @@
 //! The same words appear in `Cache-Status` (RFC 9211), in the access log and as metric label values. Every "no" is a
 //! variant with a reason; a reason has one spelling, its `as_str`.
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 /// Declares an enum of reasons whose variants have one spelling each.
 macro_rules! words {
@@ -298,47 +298,74 @@ impl Outcome {
     ///
     /// `hit` is kept for responses that were not forwarded (RFC 9211 §2.1); a checked one was, as a validation.
     #[must_use]
-    pub fn cache_status(&self) -> Option<String> {
-        let mut member = String::with_capacity(64);
-        member.push_str("truehit; ");
-        match self.kind {
-            Kind::Checked => member.push_str("fwd=stale"),
-            Kind::Excused if self.reason == Excuse::StaleIfError.as_str() => member.push_str("fwd=stale"),
-            Kind::Excused => member.push_str("hit"),
-            Kind::Changed => member.push_str("fwd=stale"),
-            Kind::Miss => member.push_str("fwd=uri-miss"),
-            Kind::VaryMiss => member.push_str("fwd=vary-miss"),
+    pub fn cache_status(&self) -> Option<HeaderValue> {
+        let mut member = Member::new();
+        member.say("truehit; ");
+        member.say(match self.kind {
+            Kind::Checked | Kind::Changed => "fwd=stale",
+            Kind::Excused if self.reason == Excuse::StaleIfError.as_str() => "fwd=stale",
+            Kind::Excused => "hit",
+            Kind::Miss => "fwd=uri-miss",
+            Kind::VaryMiss => "fwd=vary-miss",
             // RFC 9211 §2.2: "The cache was able to select a partial response for the request, but it did not contain all
             // of the requested ranges (or the request was for the complete response)."
-            Kind::Partial => member.push_str("fwd=partial"),
-            Kind::Pass => member.push_str(match self.reason {
+            Kind::Partial => "fwd=partial",
+            Kind::Pass => match self.reason {
                 "method" => "fwd=method",
                 "no-store" => "fwd=request",
                 "range" => "fwd=partial",
                 _ => "fwd=bypass",
-            }),
+            },
             Kind::Refused | Kind::Failed => return None,
-        }
+        });
         if let Some(status) = self.fwd_status {
-            member.push_str("; fwd-status=");
-            member.push_str(status.as_str());
+            member.say("; fwd-status=");
+            member.say(status.as_str());
         }
         if let Some(ttl) = self.ttl {
-            member.push_str("; ttl=");
-            member.push_str(&ttl.to_string());
+            member.say("; ttl=");
+            member.say(itoa::Buffer::new().format(ttl));
         }
         if self.stored {
-            member.push_str("; stored");
+            member.say("; stored");
         }
         if self.collapsed {
-            member.push_str("; collapsed");
+            member.say("; collapsed");
         }
-        member.push_str("; detail=");
-        member.push_str(match self.kind {
+        member.say("; detail=");
+        member.say(match self.kind {
             Kind::Checked => "checked",
             _ => self.reason,
         });
-        Some(member)
+        HeaderValue::from_bytes(member.bytes()).ok()
+    }
+}
+
+/// A member of `Cache-Status` while it is written: it goes to every client, so it is put together without memory of its
+/// own.
+struct Member {
+    bytes: [u8; MEMBER_MAX],
+    length: usize,
+}
+
+/// The longest member, in bytes: every part that there is, with the longest words.
+const MEMBER_MAX: usize = 160;
+
+impl Member {
+    const fn new() -> Self {
+        Self { bytes: [0; MEMBER_MAX], length: 0 }
+    }
+
+    /// Appends a word; what is beyond the bound is left out.
+    fn say(&mut self, word: &str) {
+        let room = &mut self.bytes[self.length..];
+        let fits = word.len().min(room.len());
+        room[..fits].copy_from_slice(&word.as_bytes()[..fits]);
+        self.length += fits;
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 
@@ -372,7 +399,8 @@ mod tests {
         let check = |kind: Kind, reason: &'static str, status: Option<u16>, expected: Option<&str>| {
             let fwd_status = status.map(|status| StatusCode::from_u16(status).unwrap());
             let outcome = Outcome { fwd_status, ..Outcome::new(kind, reason) };
-            assert_eq!(outcome.cache_status().as_deref(), expected, "{kind:?}: {reason}");
+            let said = outcome.cache_status();
+            assert_eq!(said.as_ref().map(|said| said.to_str().unwrap()), expected, "{kind:?}: {reason}");
         };
         check(Kind::Checked, "strong-tag", Some(304), Some("truehit; fwd=stale; fwd-status=304; detail=checked"));
         check(Kind::Excused, "lease", None, Some("truehit; hit; detail=lease"));
@@ -396,7 +424,17 @@ mod tests {
         check(Kind::Failed, "connection_refused", None, None);
         let all = Outcome { collapsed: true, stored: true, ttl: Some(-1), ..Outcome::new(Kind::Miss, "uri-miss") };
         let expected = "truehit; fwd=uri-miss; ttl=-1; stored; collapsed; detail=uri-miss";
-        assert_eq!(all.cache_status().as_deref(), Some(expected));
+        assert_eq!(all.cache_status().unwrap(), expected);
+    }
+
+    #[test]
+    fn no_cache_status_is_cut_off() {
+        let reasons =
+            SkipReason::ALL.iter().map(|word| word.as_str()).chain(PassReason::ALL.iter().map(|word| word.as_str()));
+        let longest = reasons.max_by_key(|word| word.len()).unwrap();
+        let (fwd_status, ttl) = (Some(StatusCode::OK), Some(i64::MIN));
+        let all = Outcome { collapsed: true, stored: true, ttl, fwd_status, ..Outcome::new(Kind::VaryMiss, longest) };
+        assert!(all.cache_status().unwrap().to_str().unwrap().ends_with(&format!("; detail={longest}")));
     }
 
     #[test]
