@@ -8,7 +8,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -39,11 +39,19 @@ pub(super) struct Activity {
     under_way: AtomicUsize,
     /// When the present wait for a request began, in nanoseconds since `start`.
     since: AtomicU64,
-    /// Whether that wait is for a head that has begun, or for the first one, rather than idleness.
-    in_head: AtomicBool,
+    /// What is waited for while nothing is under way: one of the states below.
+    waiting: AtomicU8,
     /// HTTP/2: bytes between requests may be pings.
     multiplexed: AtomicBool,
 }
+
+/// The next request. The wait began with the last write.
+const FOR_A_REQUEST: u8 = 0;
+/// Bytes have come, and nobody has waited for more yet: in most cases they are a whole head, and the clock need not be
+/// read.
+const FOR_A_LOOK: u8 = 1;
+/// The rest of a head that has begun, or the first head.
+const FOR_A_HEAD: u8 = 2;
 
 impl Activity {
     pub(super) fn new(head_timeout: Duration, idle_timeout: Duration) -> Self {
@@ -53,7 +61,7 @@ impl Activity {
             idle_timeout,
             under_way: AtomicUsize::new(0),
             since: AtomicU64::new(0),
-            in_head: AtomicBool::new(true),
+            waiting: AtomicU8::new(FOR_A_HEAD),
             multiplexed: AtomicBool::new(false),
         }
     }
@@ -63,7 +71,11 @@ impl Activity {
         if self.under_way.load(Ordering::Acquire) > 0 {
             return Verdict::Wait(now + self.head_timeout.min(self.idle_timeout));
         }
-        let in_head = self.in_head.load(Ordering::Relaxed);
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        if waiting == FOR_A_LOOK {
+            return Verdict::Wait(now + self.head_timeout);
+        }
+        let in_head = waiting == FOR_A_HEAD;
         let bound = if in_head { self.head_timeout } else { self.idle_timeout };
         let until = self.start + Duration::from_nanos(self.since.load(Ordering::Relaxed)) + bound;
         if now < until {
@@ -76,7 +88,7 @@ impl Activity {
     /// A request head has come.
     pub(super) fn begin(self: &Arc<Self>, version: Version) -> UnderWay {
         self.under_way.fetch_add(1, Ordering::AcqRel);
-        self.in_head.store(false, Ordering::Relaxed);
+        self.waiting.store(FOR_A_REQUEST, Ordering::Relaxed);
         if version == Version::HTTP_2 {
             self.multiplexed.store(true, Ordering::Relaxed);
         }
@@ -88,20 +100,27 @@ impl Activity {
         self.multiplexed.load(Ordering::Relaxed)
     }
 
+    /// Bytes have come.
     fn came(&self) {
-        if self.under_way.load(Ordering::Acquire) == 0
+        if self.waiting.load(Ordering::Relaxed) == FOR_A_REQUEST
+            && self.under_way.load(Ordering::Acquire) == 0
             && !self.multiplexed.load(Ordering::Relaxed)
-            && !self.in_head.swap(true, Ordering::Relaxed)
         {
-            self.touch();
+            self.waiting.store(FOR_A_LOOK, Ordering::Relaxed);
         }
     }
 
-    /// The tail of an answer may still be in hyper's buffer when its body is gone: a slow reader is not idle.
-    fn went(&self) {
-        if self.under_way.load(Ordering::Acquire) == 0 {
+    /// There are no more for now.
+    fn waits(&self) {
+        if self.waiting.load(Ordering::Relaxed) == FOR_A_LOOK {
             self.touch();
+            self.waiting.store(FOR_A_HEAD, Ordering::Relaxed);
         }
+    }
+
+    /// Bytes of an answer went out. The last of them go when its body is gone already: a slow reader is not idle.
+    fn went(&self) {
+        self.touch();
     }
 
     fn touch(&self) {
@@ -115,7 +134,6 @@ pub(super) struct UnderWay(Arc<Activity>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.touch();
         self.0.under_way.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -161,7 +179,9 @@ impl<S: AsyncRead, G> AsyncRead for Watched<S, G> {
         let this = self.project();
         let before = buf.filled().len();
         let polled = this.stream.poll_read(cx, buf);
-        if buf.filled().len() > before {
+        if polled.is_pending() {
+            this.activity.waits();
+        } else if buf.filled().len() > before {
             this.activity.came();
         }
         polled
@@ -249,6 +269,7 @@ mod tests {
         drop(connection.begin(Version::HTTP_11));
         tokio::time::advance(Duration::from_secs(5)).await;
         connection.came();
+        connection.waits();
         tokio::time::advance(HEAD).await;
         assert_eq!(connection.verdict(), Verdict::Late);
     }
@@ -258,6 +279,7 @@ mod tests {
         let connection = connection();
         drop(connection.begin(Version::HTTP_2));
         connection.came();
+        connection.waits();
         tokio::time::advance(HEAD).await;
         assert!(matches!(connection.verdict(), Verdict::Wait(_)));
     }
