@@ -23,15 +23,15 @@ pub(crate) enum Content<B> {
     /// Nowhere.
     Empty,
     /// Memory: the store's, or a problem's text.
-    Full(Bytes, Option<HeaderMap>),
+    Full(Bytes, Option<Box<HeaderMap>>),
     /// The same in pieces, without trailers.
     Pieces(VecDeque<Bytes>),
     /// A body that others may be reading too.
     Filling(Reader),
     /// One range of such a body.
     Within(Window<Reader>),
-    /// The origin, for this client alone, by a request for this purpose.
-    Passing(B, Purpose),
+    /// The origin, for this client alone, by a request for this purpose. Boxed, as it is by far the largest.
+    Passing(Box<B>, Purpose),
 }
 
 /// A response body.
@@ -63,12 +63,12 @@ where
         let this = self.get_mut();
         let frame = match &mut this.content {
             Content::Empty => None,
-            Content::Full(bytes, trailers) if bytes.is_empty() => trailers.take().map(|all| Ok(Frame::trailers(all))),
+            Content::Full(bytes, trailers) if bytes.is_empty() => trailers.take().map(|all| Ok(Frame::trailers(*all))),
             Content::Full(bytes, _) => Some(Ok(Frame::data(std::mem::take(bytes)))),
             Content::Pieces(pieces) => pieces.pop_front().map(|piece| Ok(Frame::data(piece))),
             Content::Filling(reader) => std::task::ready!(Pin::new(reader).poll_frame(cx)),
             Content::Within(window) => std::task::ready!(Pin::new(window).poll_frame(cx)),
-            Content::Passing(body, _) => std::task::ready!(Pin::new(body).poll_frame(cx)),
+            Content::Passing(body, _) => std::task::ready!(Pin::new(&mut **body).poll_frame(cx)),
         };
         let frame = frame.map(|frame| frame.map(forwardable));
         if let (Some(settled), Some(Ok(frame))) = (&mut this.settled, &frame)

@@ -93,9 +93,13 @@ impl Core for Front {
 impl Handler for Front {
     type Body = Body<NetworkBody>;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Self::Body> {
+    fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static {
         let proxy = Arc::clone(&self.current.load().proxy);
-        proxy.handle(request, peer).await
+        proxy.handle(request, peer)
     }
 
     fn panicked(&self) -> Response<Self::Body> {

@@ -27,12 +27,11 @@ impl Routes {
         Some(Self { routes, last })
     }
 
-    /// The rules for a request with this method, this host (as in `Host`, a port is not looked at) and this path
+    /// The rules for a request with this method, this authority (as in `Host`, a port is not looked at) and this path
     /// (without the query).
     #[must_use]
-    pub fn select(&self, method: &Method, host: Option<&str>, path: &str) -> &Arc<Policy> {
-        let host = host.map(bare);
-        let taken = self.routes.iter().find(|(matcher, _)| takes(matcher, method, host, path));
+    pub fn select(&self, method: &Method, authority: &[u8], path: &str) -> &Arc<Policy> {
+        let taken = self.routes.iter().find(|(matcher, _)| takes(matcher, method, authority, path));
         taken.map_or(&self.last, |(_, policy)| policy)
     }
 
@@ -43,10 +42,11 @@ impl Routes {
 }
 
 /// Whether a route takes a request: all three must agree, and an empty list agrees with everything.
-fn takes(matcher: &Matcher, method: &Method, host: Option<&str>, path: &str) -> bool {
+fn takes(matcher: &Matcher, method: &Method, authority: &[u8], path: &str) -> bool {
+    let host = || std::str::from_utf8(authority).ok().map(bare);
     (matcher.methods.is_empty() || matcher.methods.contains(method))
         && (matcher.paths.is_empty() || matcher.paths.is_match(path))
-        && (matcher.hosts.is_empty() || host.is_some_and(|host| matcher.hosts.iter().any(|name| agrees(name, host))))
+        && (matcher.hosts.is_empty() || host().is_some_and(|host| matcher.hosts.iter().any(|name| agrees(name, host))))
 }
 
 /// The host without its port and without the dot that ends a full name: neither makes it another host.

@@ -150,6 +150,9 @@ impl Store {
     /// none. With `by_path`, an invalidation of any target of the key's path counts.
     #[must_use]
     pub fn invalidated(&self, key: &CacheKey, by_path: bool, groups: &Groups) -> u64 {
+        if self.epoch() == 0 {
+            return 0;
+        }
         let mark = |hash| self.marks.of(hash);
         let target = mark(key.target_hash());
         let path = if by_path { mark(key.path_hash()) } else { 0 };

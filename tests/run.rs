@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::LazyLock;
 
 use arc_swap::ArcSwap;
@@ -54,7 +55,7 @@ impl Core for Plain {
 impl Handler for Plain {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, request: Request<Incoming>, _peer: Peer) -> Response<Full<Bytes>> {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>, _peer: Peer) -> Response<Full<Bytes>> {
         if request.uri().path() == "/slow" {
             ARRIVED.notify_one();
             RELEASE.notified().await;

@@ -22,7 +22,7 @@ struct Door(Arc<Proxy<NetworkOrigin>>);
 impl Handler for Door {
     type Body = Either<Body<NetworkBody>, Empty<Bytes>>;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Self::Body> {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Self::Body> {
         Arc::clone(&self.0).handle(request, peer).await.map(Either::Left)
     }
 

@@ -216,7 +216,7 @@ impl<O: Origin> Proxy<O> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = http::Uri::from(errand.ask.target.clone());
-        request.headers_mut().clone_from(&errand.ask.fields);
+        request.headers_mut().clone_from(errand.ask.fields.leaving());
         if errand.extent == Extent::Whole {
             range::remove(request.headers_mut());
         }
@@ -244,9 +244,14 @@ impl<O: Origin> Proxy<O> {
     }
 }
 
+/// Whether the content's digest is known, or soon computed.
+pub(super) fn is_at_hand(stored: &StoredResponse, algorithm: Algorithm) -> bool {
+    stored.is_digested(algorithm) || stored.len() <= HASH_INLINE_MAX
+}
+
 /// The content's digest, computed off the runtime's threads when there is much of it.
 pub(super) async fn digest_of(stored: &Arc<StoredResponse>, algorithm: Algorithm) -> Digest {
-    if stored.is_digested(algorithm) || stored.len() <= HASH_INLINE_MAX {
+    if is_at_hand(stored, algorithm) {
         return stored.digest(algorithm);
     }
     let owned = Arc::clone(stored);

@@ -16,12 +16,12 @@ impl<O: Origin> Proxy<O> {
         if sink.is_nowhere() {
             return;
         }
-        let (sink, metrics, via) = (sink.clone(), Arc::clone(&self.watch.metrics), Arc::clone(&self.via));
+        let (sink, metrics, marks) = (sink.clone(), Arc::clone(&self.watch.metrics), Arc::clone(&self.marks));
         hyper::ext::on_informational(request, move |response| {
             if !interim::is_forwarded(response.status()) {
                 return;
             }
-            let head = || interim::head(response.status(), response.headers(), response.version(), &via);
+            let head = || interim::head(response.status(), response.headers(), response.version(), &marks.via);
             // What will not be forwarded is not rendered: an origin may send them without end.
             if !(sink.accepts() && sink.push(&head())) {
                 metrics.interim_dropped();

@@ -21,11 +21,14 @@ mod target;
 mod twin;
 mod visit;
 
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use futures_util::future::Either;
+use http::{HeaderValue, Request, Response, request};
 
 use crate::access_log::AccessLog;
 use crate::body::Body;
@@ -38,19 +41,22 @@ use crate::origin::{BoxError, Origin};
 use crate::routes::Routes;
 use crate::rules::ask::{self, Ask};
 use crate::rules::decide::{Decision, decide, excused, excused_on_error, excused_part, servable};
+use crate::rules::forwarding::{Marks, Via};
 use crate::rules::groups::Groups;
 use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Learned;
 use crate::rules::lookup::Lookup;
-use crate::rules::outcome::{Excuse, Refusal};
+use crate::rules::moment::Moment;
+use crate::rules::outcome::{Excuse, PassReason, Refusal};
 use crate::rules::policy::Policy;
 use crate::rules::promise::Served;
+use crate::rules::query::{self, Carried};
 use crate::rules::range::Extent;
 use crate::rules::stored::StoredResponse;
 use crate::server::{Drain, InterimSink, Peer};
 use crate::store::Store;
 
-use self::exchange::Found;
+use self::exchange::{Found, digest_of};
 use self::pass::Passed;
 use self::read_ahead::{NoQuery, ReadAhead};
 use self::reply::Reply;
@@ -86,9 +92,9 @@ pub struct Proxy<O: Origin> {
     learned: Vec<Mutex<Learned>>,
     config: Arc<Config>,
     clock: Clock,
-    watch: Watch,
-    /// How this process names itself in `Via`.
-    via: Arc<str>,
+    watch: Arc<Watch>,
+    /// What it adds to what it passes on.
+    marks: Arc<Marks>,
 }
 
 /// Why no proxy can be made of a configuration.
@@ -100,6 +106,39 @@ pub enum SetupError {
     /// A digest endpoint is on another host, and no client for it can be made.
     #[error("no client for digest endpoints: {0}")]
     DigestClient(#[from] reqwest::Error),
+}
+
+/// The response to a request, or the wait for it, which is boxed: so a connection holds what waiting takes only while a
+/// request waits.
+pub type Handled<B> = Either<Ready<Response<Body<B>>>, Pin<Box<dyn Future<Output = Response<Body<B>>> + Send>>>;
+
+/// A request on its way to a reply.
+struct Call<C> {
+    head: request::Parts,
+    content: ReadAhead<C>,
+    target: Target,
+    peer: Peer,
+    policy: Arc<Policy>,
+    arrived: Moment,
+}
+
+impl<C> Call<C> {
+    /// The same, to be passed on; with the `ask` that took its fields.
+    fn passing(self, why: PassReason, ask: Option<Arc<Ask>>) -> Passed<C> {
+        let Self { mut head, content, target, peer, .. } = self;
+        if let Some(ask) = &ask {
+            head.headers.clone_from(ask.fields.received());
+        }
+        Passed { head, content, target, peer, why, ask }
+    }
+}
+
+fn at_once<B>(response: Response<Body<B>>) -> Handled<B> {
+    Either::Left(ready(response))
+}
+
+fn later<B>(response: impl Future<Output = Response<Body<B>>> + Send + 'static) -> Handled<B> {
+    Either::Right(Box::pin(response))
 }
 
 /// How many times a request takes part in a shared exchange before it makes its own.
@@ -139,22 +178,25 @@ impl<O: Origin> Proxy<O> {
         clock: Clock,
     ) -> Result<Self, SetupError> {
         let names = config.routes.iter().map(|route| &*route.policy.name);
-        let watch = Watch {
+        let watch = Arc::new(Watch {
             metrics: Arc::clone(metrics),
             routes: metrics.install_routes(names),
             access_log: Arc::clone(access_log),
             clock,
-        };
+        });
         Ok(Self {
             origin,
             elsewhere: digest::client(&config)?,
             shared,
             routes: Routes::new(config.routes.clone()).ok_or(SetupError::NoRoutes)?,
             learned: config.routes.iter().map(|_| Mutex::default()).collect(),
+            marks: Arc::new(Marks {
+                via: Via::new(&instance()),
+                host: config.origin.host.as_deref().and_then(|host| HeaderValue::from_str(host).ok()),
+            }),
             config,
             clock,
             watch,
-            via: instance().into(),
         })
     }
 
@@ -167,41 +209,120 @@ impl<O: Origin> Proxy<O> {
         }
     }
 
-    /// Answers a request.
-    pub async fn handle<C>(self: Arc<Self>, request: Request<C>, peer: Peer) -> Response<Body<O::Body>>
+    /// Answers a request: at once where nothing has to be waited for.
+    pub fn handle<C>(self: Arc<Self>, request: Request<C>, peer: Peer) -> Handled<O::Body>
     where
         C: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         C::Error: Into<BoxError>,
     {
         let arrived = self.clock.moment();
         let target = Target::of(&request, &peer);
-        let policy = self.routes.select(request.method(), target.host(), request.uri().path());
-        let visit = Visit::begin(&self.watch, &request, target.host(), policy, &peer, arrived);
-        if let Some(refusal) = target.refusal(&request, &self.via) {
-            return self.render_refused(visit, refusal);
+        let policy = self.routes.select(request.method(), target.authority(), request.uri().path());
+        let host = || target.host().map(Into::into);
+        let visit = Visit::begin(&self.watch, &request, host, policy, &peer, arrived);
+        if let Some(refusal) = target.refusal(&request, &self.marks.via) {
+            return at_once(self.render_refused(visit, refusal));
         }
         let policy = Arc::clone(policy);
-        let (head, content) = request.into_parts();
-        let mut content = ReadAhead::nothing_of(content);
-        let asked = match self.carried(&head, &mut content, &policy).await {
-            Ok(carried) => ask::read(&head, carried, target.scheme, &target.authority, &policy, arrived),
+        let (mut head, content) = request.into_parts();
+        let carried = if content.is_end_stream() { Carried::Nothing } else { Carried::Content };
+        let call = |head, target, peer, policy| Call {
+            head,
+            content: ReadAhead::nothing_of(content),
+            target,
+            peer,
+            policy,
+            arrived,
+        };
+        if query::is_expected(&head, &policy) {
+            let call = call(head, target, peer, policy);
+            return later(async move { self.handle_query(call, visit).await });
+        }
+        let ask = match self.read(&mut head, carried, &target, &peer, &policy, arrived) {
+            Ok(ask) => ask,
+            Err(why) => {
+                let call = call(head, target, peer, policy);
+                return later(async move { self.pass(call.passing(why, None), visit).await });
+            }
+        };
+        match self.excused(&ask, &policy) {
+            Some(reply) if reply.dear_digests(&ask).is_empty() => at_once(self.render(&ask, visit, reply)),
+            _ => {
+                let call = call(head, target, peer, policy);
+                later(async move { self.handle_ask(call, ask, visit).await })
+            }
+        }
+    }
+
+    /// Answers a request whose content may say what is asked.
+    async fn handle_query<C>(self: Arc<Self>, mut call: Call<C>, visit: Visit) -> Response<Body<O::Body>>
+    where
+        C: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        C::Error: Into<BoxError>,
+    {
+        let read = match self.query(&call.head, &mut call.content, &call.policy).await {
+            Ok(query) => {
+                let Call { head, target, peer, policy, arrived, .. } = &mut call;
+                self.read(head, Carried::Query(query), target, peer, policy, *arrived)
+            }
             Err(NoQuery::Pass(why)) => Err(why),
             Err(NoQuery::Broken(error)) => return self.render_failed(visit, &error, Ride::default()),
         };
-        let (why, ask) = match asked {
-            Err(why) => (why, None),
-            Ok(mut ask) => {
-                self.prepare(&mut ask.fields, &head, &target, &peer);
-                ask.twin = self.twin(&ask);
-                let ask = Arc::new(ask);
-                match self.answer(&ask, &policy, &peer.interim).await {
-                    Reply::Pass(why) => (why, Some(ask)),
-                    reply => return self.render(&ask, visit, reply).await,
+        match read {
+            Ok(ask) => self.handle_ask(call, ask, visit).await,
+            Err(why) => self.pass(call.passing(why, None), visit).await,
+        }
+    }
+
+    /// Answers a request that is known to be one for a cache.
+    async fn handle_ask<C>(self: Arc<Self>, call: Call<C>, ask: Ask, visit: Visit) -> Response<Body<O::Body>>
+    where
+        C: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        C::Error: Into<BoxError>,
+    {
+        let ask = Arc::new(ask);
+        match self.answer(&ask, &call.policy, &call.peer.interim).await {
+            Reply::Pass(why) => Box::pin(self.pass(call.passing(why, Some(ask)), visit)).await,
+            reply => {
+                for (stored, algorithm) in reply.dear_digests(&ask) {
+                    digest_of(&stored, algorithm).await;
                 }
+                self.render(&ask, visit, reply)
             }
-        };
-        let passed = Passed { head, content, target, peer, why, ask };
-        self.pass(passed, visit).await
+        }
+    }
+
+    /// Reads a request as a cache does, and takes its fields if it is one for a cache.
+    fn read(
+        &self,
+        head: &mut request::Parts,
+        carried: Carried,
+        target: &Target,
+        peer: &Peer,
+        policy: &Policy,
+        arrived: Moment,
+    ) -> Result<Ask, PassReason> {
+        let mut ask = ask::read(head, carried, target.scheme, target.authority(), policy, arrived)?;
+        ask.fields.leave_by(self.hop(head.version, target, peer));
+        ask.twin = self.twin(&ask);
+        Ok(ask)
+    }
+
+    /// The reply from what is stored, where a policy excuses it.
+    fn excused(&self, ask: &Ask, policy: &Policy) -> Option<Reply<O::Body>> {
+        if let Some(reply) = self.excused_part(ask, policy) {
+            return Some(reply);
+        }
+        let lookup = self.look_up(ask);
+        let stored = servable(ask, &lookup, policy)?;
+        let invalidated = self.invalidated(ask, ask.held_at(), &stored.head().groups);
+        let excused = excused(ask, stored, policy, invalidated, ask.arrived)?;
+        // What is to be validated meanwhile is left to `answer`, which can.
+        (excused.excuse() != Excuse::StaleWhileRevalidate).then(|| Reply::Stored {
+            served: Served::Excused(excused),
+            status: None,
+            ride: Ride::default(),
+        })
     }
 
     /// Finds the reply to an ask: from the store where a policy excuses it, or by an exchange.
@@ -216,7 +337,7 @@ impl<O: Origin> Proxy<O> {
             let invalidated = servable(ask, &lookup, policy)
                 .map(|stored| self.invalidated(ask, ask.held_at(), &stored.head().groups))
                 .unwrap_or_default();
-            let absent = match decide(ask, &lookup, policy, invalidated, self.clock.now()) {
+            let absent = match decide(ask, &lookup, policy, invalidated, self.clock.moment()) {
                 Decision::Serve(excused) => {
                     if excused.excuse() == Excuse::StaleWhileRevalidate {
                         self.revalidate(ask, policy, &lookup);
@@ -311,7 +432,7 @@ impl<O: Origin> Proxy<O> {
         answer: &Answer<O::Body>,
         starter: bool,
     ) -> Option<Reply<O::Body>> {
-        let now = self.clock.now();
+        let now = self.clock.moment();
         let invalidated = |groups: &Groups| self.invalidated(ask, ask.held_at(), groups);
         let stale = |stored: &Option<Arc<StoredResponse>>| {
             let stored = stored.as_ref()?;

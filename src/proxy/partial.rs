@@ -41,7 +41,7 @@ impl<O: Origin> Proxy<O> {
         let resource = self.shared.store.lookup(&ask.key)?;
         let part = resource.part(&ask.fields)?;
         let invalidated = self.invalidated(ask, &ask.key, &part.head().groups);
-        let excused = excused_part(ask, part, policy, invalidated, self.clock.now())?;
+        let excused = excused_part(ask, part, policy, invalidated, ask.arrived)?;
         Reply::part(ask, Served::Excused(excused), None, Ride::default())
     }
 
@@ -169,7 +169,7 @@ impl<O: Origin> Proxy<O> {
             Some(completed) => {
                 let mut answer = completed.answer;
                 let age = answer.headers.remove(header::AGE);
-                answer.headers.clone_from(&completed.head.fields);
+                answer.headers = completed.head.fields.to_map(1);
                 age.into_iter().for_each(|age| drop(answer.headers.insert(header::AGE, age)));
                 let before = completed.before.into_iter().collect();
                 let intake = Intake {

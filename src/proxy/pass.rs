@@ -57,7 +57,7 @@ impl<O: Origin> Proxy<O> {
         let posted = self.posted(&head, &content, &target, &peer);
         fields::remove_hop_by_hop(&mut head.headers);
         let mut outgoing = std::mem::take(&mut head.headers);
-        self.prepare(&mut outgoing, &head, &target, &peer);
+        self.hop(head.version, &target, &peer).prepare(&mut outgoing);
         if let (Some(_), Some(protocol)) = (&upgrade, protocol) {
             outgoing.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             outgoing.insert(header::UPGRADE, protocol);
@@ -93,11 +93,11 @@ impl<O: Origin> Proxy<O> {
         fields::remove_hop_by_hop(&mut parts.headers);
         let (content, stored) = match self.record(posted.zip(invalidated), &target, &parts, body) {
             Ok(reader) => (Content::Filling(reader), true),
-            Err(body) => (Content::Passing(body, Purpose::Pass), false),
+            Err(body) => (Content::Passing(Box::new(body), Purpose::Pass), false),
         };
         let outcome = Outcome { fwd_status: Some(parts.status), stored, ..Outcome::new(Kind::Pass, why.as_str()) };
         let settled = visit.settle(outcome, parts.status, Ride::default());
-        reply::sign(&mut parts, &settled, &self.via);
+        reply::sign(&mut parts, &settled, &self.marks.via);
         Response::from_parts(parts, Body::new(content, settled))
     }
 
@@ -115,13 +115,13 @@ impl<O: Origin> Proxy<O> {
         fields: &HeaderMap,
     ) -> Option<Invalidation> {
         let own = head.uri.path_and_query()?;
-        let origin = CacheKey::new(target.scheme, &target.authority, own.as_str(), &[]).origin_hash();
+        let origin = CacheKey::new(target.scheme, target.authority(), own.as_str(), &[]).origin_hash();
         let mut marks: Vec<u64> = Groups::invalidated_by(fields).hashes(origin).collect();
         let succeeded = status.is_success() || status.is_redirection();
         if succeeded {
             self.mark_target(target, own, &mut marks);
             for value in [header::LOCATION, header::CONTENT_LOCATION].iter().filter_map(|name| fields.get(name)) {
-                let named = location::target_on_same_origin(target.scheme, &target.authority, own.as_str(), value);
+                let named = location::target_on_same_origin(target.scheme, target.authority(), own.as_str(), value);
                 if let Some(named) = named {
                     self.mark_target(target, &named, &mut marks);
                 }

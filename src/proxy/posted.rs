@@ -48,15 +48,16 @@ impl<O: Origin> Proxy<O> {
         if head.method != Method::POST || content.is_query() {
             return None;
         }
-        let policy = self.routes.select(&Method::GET, target.host(), head.uri.path());
+        let policy = self.routes.select(&Method::GET, target.authority(), head.uri.path());
         if policy.verify != Verify::WhenStale {
             return None;
         }
         let asked = self.clock.now();
         let mut get = head.clone();
         get.method = Method::GET;
-        let mut ask = ask::read(&get, Carried::Nothing, target.scheme, &target.authority, policy, asked.at).ok()?;
-        self.prepare(&mut ask.fields, head, target, peer);
+        let mut ask =
+            ask::read(&mut get, Carried::Nothing, target.scheme, target.authority(), policy, asked.at).ok()?;
+        ask.fields.leave_by(self.hop(head.version, target, peer));
         let epoch = self.shared.store.epoch();
         Some(Posted { ask: Arc::new(ask), policy: Arc::clone(policy), asked, epoch })
     }
@@ -89,7 +90,7 @@ impl<O: Origin> Proxy<O> {
         };
         let Ok(head) = self.admits(&errand, answer, &body, exchange) else { return Err(body) };
         let Errand { ask, policy, .. } = &errand;
-        if !answers_gets(target.scheme, &target.authority, &ask.target, answer, &head, policy) {
+        if !answers_gets(target.scheme, target.authority(), &ask.target, answer, &head, policy) {
             return Err(body);
         }
         let intake =

@@ -18,7 +18,7 @@ use super::exchange::HASH_INLINE_MAX;
 use crate::origin::{BoxError, Origin, OriginError};
 use crate::rules::outcome::PassReason;
 use crate::rules::policy::Policy;
-use crate::rules::query::{self, Carried, Query};
+use crate::rules::query::Query;
 
 /// A client's content: what was read of it, and the rest.
 #[derive(Debug)]
@@ -95,20 +95,17 @@ where
 }
 
 impl<O: Origin> Proxy<O> {
-    /// What a request carries. The content of one that could be a query is read.
-    pub(super) async fn carried<C>(
+    /// Reads the content of a request that could be a query.
+    pub(super) async fn query<C>(
         &self,
         head: &request::Parts,
         content: &mut ReadAhead<C>,
         policy: &Arc<Policy>,
-    ) -> Result<Carried, NoQuery>
+    ) -> Result<Query, NoQuery>
     where
         C: Body<Data = Bytes> + Unpin,
         C::Error: Into<BoxError>,
     {
-        if !query::is_expected(head, policy) {
-            return Ok(if content.is_end_stream() { Carried::Nothing } else { Carried::Content });
-        }
         let reading = tokio::time::timeout(self.config.limits.head_timeout, content.read(policy.content_max));
         let bytes = reading.await.unwrap_or(Err(NoQuery::Pass(PassReason::ContentLate)))?;
         let method = head.method.clone();
@@ -121,7 +118,7 @@ impl<O: Origin> Proxy<O> {
         };
         let query = query.map_err(NoQuery::Pass)?;
         content.is_query = true;
-        Ok(Carried::Query(query))
+        Ok(query)
     }
 }
 

@@ -8,27 +8,32 @@ use http::{Response, StatusCode, response};
 
 use super::Proxy;
 use super::draft::Draft;
-use super::exchange::{digest_of, sha256_of};
+use super::exchange::is_at_hand;
 use super::take_in::Filled;
 use super::visit::{Ride, Settled, Visit};
 use crate::body::{Body, Content};
 use crate::fill::Reader;
 use crate::origin::{Origin, OriginError, Purpose};
 use crate::rules::ask::Ask;
+use crate::rules::digest::Algorithm;
+use crate::rules::fields;
+use crate::rules::forwarding::Via;
 use crate::rules::integrity::{self, CONTENT_DIGEST, REPR_DIGEST};
 use crate::rules::outcome::{Excuse, FetchReason, Kind, Outcome, PassReason, Proof, Refusal, SkipReason};
 use crate::rules::partial::PartialResponse;
-use crate::rules::preconditions::not_modified_head;
+use crate::rules::preconditions::{Preconditions, not_modified_head};
 use crate::rules::promise::Served;
 use crate::rules::range::ContentRange;
-use crate::rules::stored::StoredHead;
+use crate::rules::stored::{StoredHead, StoredResponse};
 use crate::rules::validator::{self, EntityTag};
-use crate::rules::{fields, forwarding};
 
 /// `Cache-Status` (RFC 9211).
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// `Proxy-Status` (RFC 9209).
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// How many fields are mostly added to a stored head: `Age`, `Via` and `Cache-Status`.
+const OWN_FIELDS: usize = 3;
 
 /// What a request gets.
 pub(super) enum Reply<B> {
@@ -61,14 +66,44 @@ impl<B> Reply<B> {
     }
 }
 
+impl<B> Reply<B> {
+    /// The digests that it states and that nobody has computed yet, of content that is too much for a runtime's thread:
+    /// to be computed before it is rendered.
+    pub(super) fn dear_digests(&self, ask: &Ask) -> Vec<(Arc<StoredResponse>, Algorithm)> {
+        let Self::Stored { served, .. } = self else { return Vec::new() };
+        let stored = served.response();
+        let own = lacks_tag(stored).then_some(Algorithm::Sha256);
+        let all = own.into_iter().chain(stated(ask, stored).map(|(_, algorithm)| algorithm));
+        all.filter(|one| !is_at_hand(stored, *one)).map(|one| (Arc::clone(stored), one)).collect()
+    }
+}
+
+/// Whether the digest has to stand in for a tag: it gives clients what the origin lacks, a strong tag, and so 304s.
+fn lacks_tag(stored: &StoredResponse) -> bool {
+    stored.head().tag.is_none() && stored.head().status == StatusCode::OK
+}
+
+/// The digests that a client asks for, and the response does not state by itself (RFC 9530 §4).
+///
+/// What the origin has stated was verified when it was stored. The content is the whole representation, so both digests
+/// are the same; a HEAD has no content to digest.
+fn stated(ask: &Ask, stored: &StoredResponse) -> impl Iterator<Item = (HeaderName, Algorithm)> {
+    let content = ask.wants.content.filter(|_| !ask.head_only);
+    let wanted = [(REPR_DIGEST, ask.wants.repr), (CONTENT_DIGEST, content)].into_iter();
+    wanted
+        .filter_map(|(name, wanted)| Some((name, wanted?)))
+        .filter(|(name, wanted)| !integrity::states(&stored.head().fields.to_map(0), name, *wanted))
+}
+
 impl<O: Origin> Proxy<O> {
-    /// Renders a reply to an ask.
-    pub(super) async fn render(&self, ask: &Ask, visit: Visit, reply: Reply<O::Body>) -> Response<Body<O::Body>> {
+    /// Renders a reply to an ask. The digests that it states are computed here, if they were not before
+    /// ([`Reply::dear_digests`]).
+    pub(super) fn render(&self, ask: &Ask, visit: Visit, reply: Reply<O::Body>) -> Response<Body<O::Body>> {
         match reply {
-            Reply::Stored { served, status, ride } => self.render_stored(ask, visit, served, status, ride).await,
+            Reply::Stored { served, status, ride } => self.render_stored(ask, visit, served, status, ride),
             Reply::Part { served, part, status, ride } => {
                 let head = served.response().head();
-                let mut parts = parts(head.status, head.fields.clone());
+                let mut parts = parts(head.status, head.fields.to_map(OWN_FIELDS));
                 let outcome = self.outcome_of(&served, head, &mut parts.headers);
                 let outcome = Outcome { fwd_status: status, ..outcome };
                 let draft = Draft::of_part(parts, part, ask.range.as_ref());
@@ -79,7 +114,7 @@ impl<O: Origin> Proxy<O> {
                 let (mut parts, body) = response.into_parts();
                 fields::remove_hop_by_hop(&mut parts.headers);
                 let outcome = Outcome { fwd_status: Some(parts.status), ..Outcome::new(kind_of(why), skip.as_str()) };
-                let content = Content::Passing(body, Purpose::Fetch);
+                let content = Content::Passing(Box::new(body), Purpose::Fetch);
                 let draft = Draft { parts, content, tag_vouches: false, strong_date: None };
                 self.respond(ask, visit, draft, outcome, ride)
             }
@@ -90,7 +125,7 @@ impl<O: Origin> Proxy<O> {
         }
     }
 
-    async fn render_stored(
+    fn render_stored(
         &self,
         ask: &Ask,
         visit: Visit,
@@ -99,19 +134,13 @@ impl<O: Origin> Proxy<O> {
         ride: Ride,
     ) -> Response<Body<O::Body>> {
         let stored = Arc::clone(served.response());
-        let mut parts = parts(stored.head().status, stored.head().fields.clone());
-        // The digest gives clients what the origin lacks: a strong tag, and so 304s.
-        let lacks_tag = stored.head().tag.is_none() && stored.head().status == StatusCode::OK;
+        let mut parts = parts(stored.head().status, stored.head().fields.to_map(OWN_FIELDS));
+        let lacks_tag = lacks_tag(&stored);
         if lacks_tag {
-            parts.headers.insert(header::ETAG, sha256_of(&stored).await.entity_tag());
+            parts.headers.insert(header::ETAG, stored.sha256().entity_tag());
         }
-        // RFC 9530 §4. What the origin has stated was verified when it was stored. The content is the whole
-        // representation, so both digests are the same; a HEAD has no content to digest.
-        let content = ask.wants.content.filter(|_| !ask.head_only);
-        for (name, wanted) in [(REPR_DIGEST, ask.wants.repr), (CONTENT_DIGEST, content)] {
-            if let Some(algorithm) = wanted.filter(|wanted| !integrity::states(&parts.headers, &name, *wanted)) {
-                integrity::state(&mut parts.headers, name, &digest_of(&stored, algorithm).await);
-            }
+        for (name, algorithm) in stated(ask, &stored) {
+            integrity::state(&mut parts.headers, name, &stored.digest(algorithm));
         }
         let outcome = self.outcome_of(&served, stored.head(), &mut parts.headers);
         let outcome = Outcome { fwd_status: status, ..outcome };
@@ -175,17 +204,10 @@ impl<O: Origin> Proxy<O> {
         outcome: Outcome,
         ride: Ride,
     ) -> Response<Body<O::Body>> {
-        let tag = EntityTag::of(&draft.parts.headers);
-        // RFC 9111 §4.3.2: without a Last-Modified, the Date is compared with If-Modified-Since.
-        let dated = |name| validator::date_of(&draft.parts.headers, name);
-        let modified = match draft.parts.headers.contains_key(header::LAST_MODIFIED) {
-            true => dated(header::LAST_MODIFIED),
-            false => dated(header::DATE),
-        };
         // RFC 9110 §13.2.1: conditions are for what would otherwise be a 200, or a part of one; §13.2.2: they come before
         // ranges.
         let selected = matches!(draft.parts.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
-        if selected && ask.preconditions.not_modified(tag.as_ref(), modified) {
+        if selected && is_not_modified(&ask.preconditions, &draft.parts.headers) {
             draft.parts.status = StatusCode::NOT_MODIFIED;
             draft.parts.headers = not_modified_head(&draft.parts.headers);
             draft.content = Content::Empty;
@@ -199,7 +221,7 @@ impl<O: Origin> Proxy<O> {
         }
         let Draft { mut parts, content, .. } = draft;
         let settled = visit.settle(outcome, parts.status, ride);
-        sign(&mut parts, &settled, &self.via);
+        sign(&mut parts, &settled, &self.marks.via);
         Response::from_parts(parts, Body::new(content, settled))
     }
 
@@ -286,15 +308,25 @@ impl<O: Origin> Proxy<O> {
 
 /// `Via` and `Cache-Status`: what an intermediary adds to every response that it forwards or stores. Where the route keeps
 /// targeted fields from clients, they end here.
-pub(super) fn sign(parts: &mut response::Parts, settled: &Settled, via: &str) {
+pub(super) fn sign(parts: &mut response::Parts, settled: &Settled, via: &Via) {
     let policy = settled.policy();
     for name in policy.targeted.iter().filter(|_| !policy.targeted_forwarded) {
         parts.headers.remove(name);
     }
-    forwarding::append_via(&mut parts.headers, parts.version, via);
-    if let Some(value) = settled.outcome().cache_status().and_then(|member| HeaderValue::try_from(member).ok()) {
-        parts.headers.append(CACHE_STATUS, value);
+    via.append(&mut parts.headers, parts.version);
+    if let Some(member) = settled.outcome().cache_status() {
+        parts.headers.append(CACHE_STATUS, member);
     }
+}
+
+/// Whether a response with this head answers the request with a 304.
+fn is_not_modified(conditions: &Preconditions, head: &HeaderMap) -> bool {
+    if conditions.is_empty() {
+        return false;
+    }
+    // RFC 9111 §4.3.2: without a Last-Modified, the Date is compared with If-Modified-Since.
+    let dated = if head.contains_key(header::LAST_MODIFIED) { header::LAST_MODIFIED } else { header::DATE };
+    conditions.not_modified(EntityTag::of(head).as_ref(), validator::date_of(head, dated))
 }
 
 /// How a fetch counts: something was stored and is not current, or nothing usable was.

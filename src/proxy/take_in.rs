@@ -24,7 +24,7 @@ use crate::rules::decide::{excuse, excused_on_error, shared_by_check};
 use crate::rules::groups::Groups;
 use crate::rules::judge::Exchange;
 use crate::rules::key::CacheKey;
-use crate::rules::moment::Now;
+use crate::rules::moment::Moment;
 use crate::rules::outcome::{FetchReason, SkipReason};
 use crate::rules::partial::{Place, RecordedPart};
 use crate::rules::policy::Policy;
@@ -128,7 +128,7 @@ impl Filled {
     }
 
     /// A reader for a request that may use it: the exchange began after it arrived, or the route excuses that.
-    pub(super) fn reader(&self, ask: &Ask, policy: &Policy, invalidated: u64, now: Now) -> Option<Reader> {
+    pub(super) fn reader(&self, ask: &Ask, policy: &Policy, invalidated: u64, now: Moment) -> Option<Reader> {
         let usable = collapse::usable(self.standing.confirmed, ask.arrived, Duration::ZERO)
             || excuse(ask, &self.head, self.standing, policy, invalidated, now).is_some();
         (usable && self.selected_by(ask)).then(|| self.fill.reader()).flatten()
@@ -204,7 +204,7 @@ impl<O: Origin> Proxy<O> {
         // RFC 5861 §4: an error may be cacheable, but not at the price of what may be served in its place.
         let kept = errand.stored.as_ref().filter(|_| is_error(answer.status)).and_then(|stored| {
             let invalidated = self.invalidated(&errand.ask, errand.ask.held_at(), &stored.head().groups);
-            excused_on_error(&errand.ask, stored, &errand.policy, invalidated, exchange.answered)
+            excused_on_error(&errand.ask, stored, &errand.policy, invalidated, exchange.answered.at)
         });
         if kept.is_some() { Err(SkipReason::StaleIfError) } else { Ok(head) }
     }

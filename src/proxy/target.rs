@@ -1,12 +1,14 @@
 //! `Target`: whom a request is addressed to, and what it looks like when it leaves for the origin.
 
-use http::header::{self, HeaderMap, HeaderValue};
+use std::sync::Arc;
+
+use http::header::{self, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Uri, Version, request};
+use http::{Method, Request, Uri, Version};
 
 use super::Proxy;
 use crate::origin::Origin;
-use crate::rules::forwarding;
+use crate::rules::forwarding::{Hop, Via};
 use crate::rules::key::CacheKey;
 use crate::rules::outcome::Refusal;
 use crate::server::Peer;
@@ -17,33 +19,40 @@ pub(super) struct Target {
     /// `http` or `https`, as the client connected.
     pub(super) scheme: &'static str,
     /// The authority that the request names: `:authority`, an absolute target's, or `Host` (RFC 9110 §7.1).
-    pub(super) authority: Vec<u8>,
+    authority: HeaderValue,
 }
 
 impl Target {
     /// Reads a request's target. In a target in absolute form the authority there wins (RFC 9112 §3.2.2).
     pub(super) fn of<C>(request: &Request<C>, peer: &Peer) -> Self {
         let authority = match request.uri().authority() {
-            Some(authority) => authority.as_str().as_bytes().to_vec(),
-            None => request.headers().get(header::HOST).map(|host| host.as_bytes().to_vec()).unwrap_or_default(),
+            // An authority is made of characters that a field value may have.
+            Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+            None => request.headers().get(header::HOST).cloned(),
         };
+        let authority = authority.unwrap_or(HeaderValue::from_static(""));
         Self { scheme: if peer.tls { "https" } else { "http" }, authority }
+    }
+
+    /// The authority.
+    pub(super) fn authority(&self) -> &[u8] {
+        self.authority.as_bytes()
     }
 
     /// The authority as text.
     pub(super) fn host(&self) -> Option<&str> {
-        std::str::from_utf8(&self.authority).ok()
+        std::str::from_utf8(self.authority()).ok()
     }
 
     /// Why the request cannot be forwarded at all, if so.
-    pub(super) fn refusal<C>(&self, request: &Request<C>, via: &str) -> Option<Refusal> {
+    pub(super) fn refusal<C>(&self, request: &Request<C>, via: &Via) -> Option<Refusal> {
         let hosts = request.headers().get_all(header::HOST).iter().count();
         // RFC 9112 §3.2: an HTTP/1.1 request has exactly one Host.
         let missing = request.version() == Version::HTTP_11 && hosts == 0;
         if missing || hosts > 1 || request.method() == Method::CONNECT {
             return Some(Refusal::BadRequest);
         }
-        forwarding::via_loops(request.headers(), via).then_some(Refusal::Loop)
+        via.loops(request.headers()).then_some(Refusal::Loop)
     }
 }
 
@@ -53,35 +62,29 @@ impl<O: Origin> Proxy<O> {
     /// It is stored under what the route of a GET makes of the target, which need not be the route of the request that
     /// invalidates. What was stored before that route's rules changed has the exact target, or is found no more.
     pub(super) fn mark_target(&self, target: &Target, path_and_query: &PathAndQuery, marks: &mut Vec<u64>) {
-        let policy = self.routes.select(&Method::GET, target.host(), path_and_query.path());
+        let policy = self.routes.select(&Method::GET, target.authority(), path_and_query.path());
         let exact = path_and_query.as_str();
         let stored = policy.key.target(path_and_query);
         let targets = std::iter::once(&*stored).chain((*stored != *exact).then_some(exact));
         for path_and_query in targets {
-            let key = CacheKey::new(target.scheme, &target.authority, path_and_query, &[]);
+            let key = CacheKey::new(target.scheme, target.authority(), path_and_query, &[]);
             marks.push(key.target_hash());
             // A response may have answered for this target without being stored for it.
             marks.extend(policy.no_vary_search.then(|| key.path_hash()));
         }
     }
 
-    /// Makes fields that are free of hop-by-hop ones ready to leave for the origin.
-    pub(super) fn prepare(&self, outgoing: &mut HeaderMap, head: &request::Parts, target: &Target, peer: &Peer) {
+    /// What this hop adds to the fields of a request that came in `received`, and takes from them.
+    pub(super) fn hop(&self, received: Version, target: &Target, peer: &Peer) -> Hop {
         let address = peer.address.ip().to_canonical();
-        let trusted = self.config.listen.trusted_proxies.iter().any(|net| net.contains(&address));
-        // `X-Forwarded-Host` repeats what the client asked for, so it is made while `Host` still says that.
-        set_host(outgoing, &target.authority);
-        forwarding::set_forwarding(outgoing, address, peer.tls, trusted);
-        if let Some(host) = &self.config.origin.host {
-            set_host(outgoing, host.as_bytes());
+        Hop {
+            peer: address,
+            tls: peer.tls,
+            trusted: self.config.listen.trusted_proxies.iter().any(|net| net.contains(&address)),
+            authority: target.authority.clone(),
+            received,
+            marks: Arc::clone(&self.marks),
         }
-        forwarding::append_via(outgoing, head.version, &self.via);
-    }
-}
-
-fn set_host(fields: &mut HeaderMap, host: &[u8]) {
-    if let Ok(host) = HeaderValue::from_bytes(host) {
-        fields.insert(header::HOST, host);
     }
 }
 

@@ -40,7 +40,7 @@ impl<O: Origin> Proxy<O> {
         let mut twins = alike.alike().filter(|alike| alike.variance.equates(alike.key.target().1, target));
         let twin = twins.find(|alike| {
             let lookup = Lookup::select(store.lookup(&alike.key), &ask.fields);
-            let variance = lookup.found().and_then(|stored| Variance::of(&stored.head().fields));
+            let variance = lookup.found().and_then(|stored| Variance::of_stored(&stored.head().fields));
             variance.is_some_and(|variance| variance.equates(alike.key.target().1, target))
         });
         twin.map(|alike| alike.key.clone())
@@ -54,7 +54,7 @@ impl<O: Origin> Proxy<O> {
     /// Stores a response, and remembers whether it may answer for other targets of its path.
     pub(super) fn put(&self, ask: &Ask, key: &CacheKey, response: Arc<StoredResponse>, by_tag: bool) {
         if let Some(path) = &ask.path
-            && let Some(variance) = Variance::of(&response.head().fields)
+            && let Some(variance) = Variance::of_stored(&response.head().fields)
         {
             self.shared.store.remember_alike(path, Alike { key: key.clone(), variance: Arc::new(variance) });
         }

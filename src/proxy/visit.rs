@@ -23,7 +23,6 @@ use crate::server::Peer;
 const CLIENT_LEFT: u16 = 499;
 
 /// What counts and logs requests.
-#[derive(Clone)]
 pub(super) struct Watch {
     pub(super) metrics: Arc<Metrics>,
     /// Per route, in the order of the configuration.
@@ -68,9 +67,9 @@ struct Facts {
 impl Visit {
     /// A request has arrived.
     pub(super) fn begin<C>(
-        watch: &Watch,
+        watch: &Arc<Watch>,
         request: &Request<C>,
-        host: Option<&str>,
+        host: impl FnOnce() -> Option<Box<str>>,
         policy: &Arc<Policy>,
         peer: &Peer,
         arrived: Moment,
@@ -79,13 +78,13 @@ impl Visit {
             Box::new(Facts {
                 arrived: watch.clock.now().wall,
                 method: request.method().clone(),
-                host: host.map(Into::into),
+                host: host(),
                 uri: request.uri().clone(),
                 peer: peer.address.ip(),
             })
         });
         let settled = Settled {
-            watch: watch.clone(),
+            watch: Arc::clone(watch),
             policy: Arc::clone(policy),
             arrived,
             facts,
@@ -114,7 +113,7 @@ impl Visit {
 
 /// A request whose response is on its way out. Dropping it records the request.
 pub struct Settled {
-    watch: Watch,
+    watch: Arc<Watch>,
     policy: Arc<Policy>,
     arrived: Moment,
     facts: Option<Box<Facts>>,

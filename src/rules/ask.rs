@@ -4,7 +4,7 @@
 //! such a request passes, and the reason says why.
 
 use http::header::{self, HeaderName};
-use http::{HeaderMap, Method, request};
+use http::{Method, request};
 
 use super::directives::RequestDirectives;
 use super::fields;
@@ -17,6 +17,7 @@ use super::policy::{Credentials, Policy, Verify};
 use super::preconditions::Preconditions;
 use super::query::{Carried, Query};
 use super::range::{self, Asked, Extent, RangeRequest};
+use super::request_fields::{RequestFields, nominates_none, stripped};
 use super::stored::StoredHead;
 use super::vary::Vary;
 
@@ -29,7 +30,7 @@ pub struct Ask {
     /// Whether only the head is wanted.
     pub head_only: bool,
     /// The content that says what is asked, where it is not the target alone that does.
-    pub query: Option<Query>,
+    pub query: Option<Box<Query>>,
     /// Under which key answers are stored.
     pub key: CacheKey,
     /// The same key without the query, where responses may answer for other queries (`no_vary_search`).
@@ -50,17 +51,17 @@ pub struct Ask {
     pub authorized: bool,
     /// Path and query as received.
     pub target: http::uri::PathAndQuery,
-    /// The request's fields as they go to the origin: hop-by-hop fields and the client's own conditions are gone.
-    /// `Range` and `If-Range` are there if [`range`](Self::range) is; they go out by [`Extent::Range`] alone.
-    pub fields: HeaderMap,
+    /// The request's fields. `Range` and `If-Range` go out by [`Extent::Range`] alone.
+    pub fields: RequestFields,
 }
 
-/// Reads a request. `carried` says what it has of content; `scheme` and `authority` are those of its target URI.
+/// Reads a request, and takes its fields. `carried` says what it has of content; `scheme` and `authority` are those of
+/// its target URI.
 ///
 /// # Errors
-/// Why the request is not one that a cache may answer.
+/// Why the request is not one that a cache may answer. It is then as it was.
 pub fn read(
-    request: &request::Parts,
+    request: &mut request::Parts,
     carried: Carried,
     scheme: &str,
     authority: &[u8],
@@ -72,7 +73,7 @@ pub fn read(
     }
     let head_only = request.method == Method::HEAD;
     let (query, content) = match carried {
-        Carried::Query(query) => (Some(query), false),
+        Carried::Query(query) => (Some(Box::new(query)), false),
         Carried::Content => (None, true),
         Carried::Nothing => (None, false),
     };
@@ -81,7 +82,9 @@ pub fn read(
         return Err(if request.method == Method::QUERY { PassReason::ContentType } else { PassReason::Method });
     }
     let own = &request.headers;
-    if fields::is_upgrade(own) {
+    // One look at each name is cheaper than a search for each that matters, and most requests have none of them.
+    let special = own.keys().any(is_special);
+    if special && fields::is_upgrade(own) {
         return Err(PassReason::Upgrade);
     }
     // The meaning of content in a GET is not defined (RFC 9110 §9.3.1), and it is not in the key.
@@ -89,35 +92,38 @@ pub fn read(
         return Err(PassReason::Content);
     }
     // RFC 9110 §14.2: range handling is defined for GET. What an origin makes of it with other methods is its affair.
-    if query.is_some() && own.contains_key(header::RANGE) {
+    if special && query.is_some() && own.contains_key(header::RANGE) {
         return Err(PassReason::Range);
     }
-    let range = match range::asked(&request.method, own) {
+    let asked = if special { range::asked(&request.method, own) } else { Asked::Whole };
+    let range = match asked {
         Asked::Whole => None,
         Asked::Bytes(range) => Some(range),
         Asked::Foreign => return Err(PassReason::Range),
     };
-    let preconditions = Preconditions::of(own);
+    let preconditions = if special { Preconditions::of(own) } else { Preconditions::default() };
     let unconditional = query.as_ref().is_some_and(|query| !query.is_conditional());
     if preconditions.only_origin() || unconditional && preconditions != Preconditions::default() {
         return Err(PassReason::Precondition);
     }
-    let directives = RequestDirectives::parse(own);
+    let directives = if special { RequestDirectives::parse(own) } else { RequestDirectives::default() };
     if directives.no_store {
         return Err(PassReason::NoStore);
     }
     let Some(target) = request.uri.path_and_query().filter(|target| target.as_str().len() <= TARGET_MAX) else {
         return Err(PassReason::Target);
     };
-    let fields = outgoing(own, range.is_some());
-    let parts = policy.key.parts(target.path(), &fields);
+    let parts = match policy.key.reads_fields() && !nominates_none(own) {
+        true => policy.key.parts(target.path(), &stripped(own, range.is_some())),
+        false => policy.key.parts(target.path(), own),
+    };
     let mut extra: Vec<(u8, &[u8])> = parts.iter().map(|(tag, part)| (*tag, &**part)).collect();
     let mut authorized = false;
     for (name, how, part, refusal) in [
         (header::AUTHORIZATION, policy.authorization, 1, PassReason::Authorization),
         (header::COOKIE, policy.cookies, 2, PassReason::Cookie),
     ] {
-        if !own.contains_key(&name) {
+        if !special || !own.contains_key(&name) {
             continue;
         }
         match how {
@@ -139,25 +145,21 @@ pub fn read(
         arrived,
         directives,
         preconditions,
-        wants: Wants::of(own),
+        wants: if special { Wants::of(own) } else { Wants::default() },
         authorized,
         target: target.clone(),
-        fields,
+        fields: RequestFields::new(std::mem::take(&mut request.headers), range.is_some()),
         range,
     })
 }
 
-/// The request's fields without hop-by-hop ones and without its own conditions, which truehit answers itself.
-fn outgoing(own: &HeaderMap, ranged: bool) -> HeaderMap {
-    let mut outgoing = own.clone();
-    fields::remove_hop_by_hop(&mut outgoing);
-    for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::EXPECT, header::CONTENT_LENGTH] {
-        outgoing.remove(name);
+/// Whether a field of this name is one that reading a request looks at.
+fn is_special(name: &HeaderName) -> bool {
+    match name.as_str() {
+        "authorization" | "cookie" | "cache-control" | "pragma" | "range" | "upgrade" => true,
+        "want-content-digest" | "want-repr-digest" => true,
+        name => name.starts_with("if-"),
     }
-    if !ranged {
-        range::remove(&mut outgoing);
-    }
-    outgoing
 }
 
 impl Ask {
@@ -172,7 +174,8 @@ impl Ask {
     #[must_use]
     pub fn answered_by(&self, stored: &StoredHead) -> bool {
         self.twin.as_ref().is_none_or(|twin| {
-            Variance::of(&stored.fields).is_some_and(|variance| variance.equates(twin.target().1, self.key.target().1))
+            Variance::of_stored(&stored.fields)
+                .is_some_and(|variance| variance.equates(twin.target().1, self.key.target().1))
         })
     }
 
@@ -184,22 +187,14 @@ impl Ask {
             Extent::Whole => &[],
             Extent::Range => &[header::RANGE, header::IF_RANGE],
         };
-        let named: Vec<_> = vary
-            .iter()
-            .filter_map(|vary| match vary {
-                Vary::Names(names) => Some(names.iter().cloned()),
-                Vary::Star => None,
-            })
-            .flatten()
-            .chain(ranged.iter().cloned())
-            .collect();
-        ExchangeKey::new(&self.key, &self.fields, &named)
+        let named: Vec<&HeaderName> = vary.iter().filter_map(Vary::names).flatten().chain(ranged).collect();
+        ExchangeKey::new(&self.key, self.fields.named(named.iter().copied()), &named)
     }
 
     /// Whether a condition may go out with it, to be answered with 304.
     #[must_use]
     pub fn is_conditional(&self) -> bool {
-        self.query.as_ref().is_none_or(Query::is_conditional)
+        self.query.as_ref().is_none_or(|query| query.is_conditional())
     }
 
     /// Whether the request demands an answer that was validated for it (RFC 9111 §5.2.1.4).
@@ -280,7 +275,7 @@ mod tests {
             let policy = policy_with(|policy| (policy.authorization, policy.cookies) = (how, how));
             let (alice, bob) = (get("/a").with(name, "alice").ask(&policy), get("/a").with(name, "bob").ask(&policy));
             assert_eq!((alice.key == bob.key, alice.authorized), (shared, authorized), "{sentence}");
-            assert_eq!(alice.fields[name], "alice", "{sentence}, and a check carries the request's own");
+            assert_eq!(alice.fields.leaving()[name], "alice", "{sentence}, and a check carries the request's own");
             assert_ne!(
                 alice.exchange_key(&[], Extent::Whole),
                 bob.exchange_key(&[], Extent::Whole),
@@ -340,7 +335,7 @@ mod tests {
             .with("x-hop", "1")
             .with("accept", "text/plain")
             .ask(&policy());
-        assert_eq!(request.fields.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["accept"]);
+        assert_eq!(request.fields.leaving().keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["accept"]);
     }
 
     #[test]
@@ -356,7 +351,10 @@ mod tests {
         assert_ne!(key(&on_condition, Extent::Range), key(&part, Extent::Range), "other answers are possible");
         assert_ne!(key(&ask(&[("range", "bytes=0-2")]), Extent::Range), key(&part, Extent::Range));
         for ignored in [&[("range", "bytes=1-0")][..], &[("if-range", "\"1\"")]] {
-            assert!(ask(ignored).range.is_none() && ask(ignored).fields.is_empty(), "RFC 9110 §14.2, §13.1.5");
+            assert!(
+                ask(ignored).range.is_none() && ask(ignored).fields.leaving().is_empty(),
+                "RFC 9110 §14.2, §13.1.5"
+            );
         }
     }
 

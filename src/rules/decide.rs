@@ -7,7 +7,7 @@ use super::ask::Ask;
 use super::collapse::usable;
 use super::freshness::Lifetime;
 use super::lookup::Lookup;
-use super::moment::Now;
+use super::moment::Moment;
 use super::outcome::{Excuse, FetchReason, PassReason, Refusal};
 use super::partial::PartialResponse;
 use super::policy::{Credentials, OnCheckError, Policy, Verify};
@@ -31,7 +31,7 @@ pub enum Decision {
 
 /// Decides. `invalidated` is the epoch that the latest invalidation of what is [`servable`] opened.
 #[must_use]
-pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, invalidated: u64, now: Now) -> Decision {
+pub fn decide(ask: &Ask, lookup: &Lookup, policy: &Policy, invalidated: u64, now: Moment) -> Decision {
     if let Some(stored) = servable(ask, lookup, policy)
         && let Some(excused) = excused(ask, stored, policy, invalidated, now)
     {
@@ -75,7 +75,7 @@ pub fn excused(
     stored: &Arc<StoredResponse>,
     policy: &Policy,
     invalidated: u64,
-    now: Now,
+    now: Moment,
 ) -> Option<Excused> {
     let excuse = excuse(ask, stored.head(), stored.standing(), policy, invalidated, now)?;
     Some(Excused::new(Arc::clone(stored), excuse))
@@ -88,7 +88,7 @@ pub fn excused_part(
     part: &Arc<PartialResponse>,
     policy: &Policy,
     epoch: u64,
-    now: Now,
+    now: Moment,
 ) -> Option<Excused<PartialResponse>> {
     part.answers(ask)?;
     let excuse = excuse(ask, part.head(), part.standing(), policy, epoch, now)?;
@@ -103,13 +103,13 @@ pub fn excuse(
     standing: Standing,
     policy: &Policy,
     invalidated: u64,
-    now: Now,
+    now: Moment,
 ) -> Option<Excuse> {
     // Invalidated since (RFC 9111 §4.4), or the client wants it validated (§5.2.1.4).
     if standing.is_invalidated(invalidated) || ask.demands_validation() {
         return None;
     }
-    let age = head.age(now.at);
+    let age = head.age(now);
     if ask.directives.max_age.is_some_and(|max| age > max) {
         return None;
     }
@@ -179,17 +179,17 @@ pub fn excused_on_error(
     stored: &Arc<StoredResponse>,
     policy: &Policy,
     invalidated: u64,
-    now: Now,
+    now: Moment,
 ) -> Option<Excused> {
     let head = stored.head();
     let allowed = match policy.on_check_error {
-        OnCheckError::ServeStale(max) => now.at.since(stored.standing().confirmed) <= max,
+        OnCheckError::ServeStale(max) => now.since(stored.standing().confirmed) <= max,
         OnCheckError::Fail => false,
     };
     let window = head.directives.stale_if_error.max(ask.directives.stale_if_error);
     let allowed = allowed
         || policy.verify == Verify::WhenStale
-            && window.zip(staleness(head, head.age(now.at))).is_some_and(|(window, staleness)| staleness <= window);
+            && window.zip(staleness(head, head.age(now))).is_some_and(|(window, staleness)| staleness <= window);
     let forbidden = forbids_stale(head)
         || ask.demands_validation()
         || ask.declines_stale()
@@ -215,7 +215,7 @@ mod tests {
 
     fn decided(request: &Req, variants: &[Stored], policy: &Policy) -> String {
         let ask = request.ask(policy);
-        match decide(&ask, &lookup(variants, &ask), policy, EPOCH, ago(0)) {
+        match decide(&ask, &lookup(variants, &ask), policy, EPOCH, ago(0).at) {
             Decision::Pass(why) => format!("pass: {}", why.as_str()),
             Decision::Fetch(why) => format!("fetch: {}", why.as_str()),
             Decision::Check => "check".to_owned(),
@@ -338,7 +338,7 @@ mod tests {
         let serve_stale = || policy_with(|policy| policy.on_check_error = OnCheckError::ServeStale(secs(60)));
         let check = |sentence: &str, request: Req, variant: Stored, policy: &Policy, expected: bool| {
             let ask = request.ask(policy);
-            let excused = excused_on_error(&ask, &variant.build(), policy, EPOCH, ago(0));
+            let excused = excused_on_error(&ask, &variant.build(), policy, EPOCH, ago(0).at);
             assert_eq!(excused.is_some(), expected, "{sentence}");
             assert!(excused.is_none_or(|excused| excused.excuse() == Excuse::StaleIfError), "{sentence}");
         };

@@ -8,8 +8,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::list::members;
 
-pub use super::forwarding::{append_via, set_forwarding, via_loops};
-pub use super::stored_fields::{freshen, storable_head};
+pub use super::stored_fields::{StoredFields, freshen, storable_head};
 
 /// Removes the fields that are for this connection only (RFC 9110 §7.6.1).
 ///

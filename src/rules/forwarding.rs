@@ -2,36 +2,98 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{FORWARDED, HOST, HeaderName, VIA};
 use http::{HeaderMap, HeaderValue, Version};
 
 use super::list::members;
 
-/// Appends this proxy to `Via` (RFC 9110 §7.6.3): the version that the message was *received* in, and our pseudonym.
-///
-/// `ours` must differ between two proxies in one chain, or the second takes the first for itself.
-pub fn append_via(head: &mut HeaderMap, received: Version, ours: &str) {
-    let version = match received {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => "1.1",
-    };
-    if let Ok(value) = HeaderValue::try_from(format!("{version} {ours}")) {
-        head.append(VIA, value);
+/// How a proxy names itself in `Via` (RFC 9110 §7.6.3): a pseudonym, and a member of the list for each version in which a
+/// message may be *received*.
+#[derive(Clone, Debug)]
+pub struct Via {
+    name: Box<str>,
+    http10: HeaderValue,
+    http11: HeaderValue,
+    http2: HeaderValue,
+}
+
+impl Via {
+    /// The proxy called `name`, a token. It must differ between two proxies in one chain, or the second takes the first
+    /// for itself.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let member = |version| {
+            HeaderValue::try_from(format!("{version} {name}")).unwrap_or(HeaderValue::from_static("1.1 truehit"))
+        };
+        Self { name: name.into(), http10: member("1.0"), http11: member("1.1"), http2: member("2") }
+    }
+
+    /// Appends this proxy to a message that was received in that version.
+    pub fn append(&self, head: &mut HeaderMap, received: Version) {
+        let member = match received {
+            Version::HTTP_09 | Version::HTTP_10 => &self.http10,
+            Version::HTTP_2 => &self.http2,
+            _ => &self.http11,
+        };
+        head.append(VIA, member.clone());
+    }
+
+    /// Whether a message has already passed this proxy.
+    #[must_use]
+    pub fn loops(&self, head: &HeaderMap) -> bool {
+        head.get_all(VIA).iter().flat_map(|line| members(line.as_bytes())).any(|hop| {
+            // RFC 9110 §7.6.3: `received-protocol RWS received-by [ RWS comment ]`.
+            let by = hop.split(|&byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty()).nth(1);
+            by.is_some_and(|by| by.eq_ignore_ascii_case(self.name.as_bytes()))
+        })
     }
 }
 
-/// Whether a message has already passed the proxy called `ours`.
-#[must_use]
-pub fn via_loops(head: &HeaderMap, ours: &str) -> bool {
-    head.get_all(VIA).iter().flat_map(|line| members(line.as_bytes())).any(|hop| {
-        // RFC 9110 §7.6.3: `received-protocol RWS received-by [ RWS comment ]`.
-        let by = hop.split(|&byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty()).nth(1);
-        by.is_some_and(|by| by.eq_ignore_ascii_case(ours.as_bytes()))
-    })
+/// What a proxy adds to every message that it passes on.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    /// How it names itself.
+    pub via: Via,
+    /// The `Host` that the origin is to see instead of the client's.
+    pub host: Option<HeaderValue>,
+}
+
+/// What a hop adds to the fields of a request that it passes on, and takes from them.
+#[derive(Clone, Debug)]
+pub struct Hop {
+    /// The address that the request came from.
+    pub peer: IpAddr,
+    /// Whether it came by TLS.
+    pub tls: bool,
+    /// Whether that peer's word on where the request came from is believed.
+    pub trusted: bool,
+    /// The authority that the request names.
+    pub authority: HeaderValue,
+    /// The version that the request came in.
+    pub received: Version,
+    /// What is added to every message.
+    pub marks: Arc<Marks>,
+}
+
+impl Hop {
+    /// Makes fields that are free of hop-by-hop ones ready to leave for the origin.
+    pub fn prepare(&self, outgoing: &mut HeaderMap) {
+        // `X-Forwarded-Host` repeats what the client asked for, so it is made while `Host` still says that.
+        outgoing.insert(HOST, self.authority.clone());
+        set_forwarding(outgoing, self.peer, self.tls, self.trusted);
+        if let Some(host) = &self.marks.host {
+            outgoing.insert(HOST, host.clone());
+        }
+        self.marks.via.append(outgoing, self.received);
+    }
+}
+
+/// Whether a field of this name may be removed on its way to the origin: it claims where a request came from, or for
+/// what.
+pub(super) fn may_be_removed(name: &HeaderName) -> bool {
+    redirects(name) || claims_origin(name)
 }
 
 /// Says to the origin who asked, over what, and under which name.
@@ -131,16 +193,18 @@ fn claims_origin(name: &HeaderName) -> bool {
         "x-script-name",
         "x-original-host",
     ];
-    is_one_of(name, NAMES) || hyphenated(name).starts_with("x-forwarded")
+    const PREFIX: &str = "x-forwarded";
+    is_one_of(name, NAMES) || name.as_str().get(..PREFIX.len()).is_some_and(|start| is_same_variable(start, PREFIX))
 }
 
 fn is_one_of(name: &HeaderName, names: &[&str]) -> bool {
-    names.contains(&&*hyphenated(name))
+    names.iter().any(|one| is_same_variable(name.as_str(), one))
 }
 
 /// CGI and WSGI origins cannot tell `_` from `-`: `X_Forwarded_For` is the same variable to them.
-fn hyphenated(name: &HeaderName) -> String {
-    name.as_str().replace('_', "-")
+fn is_same_variable(name: &str, hyphenated: &str) -> bool {
+    name.len() == hyphenated.len()
+        && name.bytes().zip(hyphenated.bytes()).all(|(one, two)| one == two || one == b'_' && two == b'-')
 }
 
 #[cfg(test)]
@@ -224,7 +288,7 @@ mod tests {
     #[test]
     fn via_names_who_passed_a_message_on() {
         let mut message = head(&[("via", "1.0 fred")]);
-        append_via(&mut message, Version::HTTP_2, "truehit-1");
+        Via::new("truehit-1").append(&mut message, Version::HTTP_2);
         let hops: Vec<_> = message.get_all(VIA).iter().collect();
         assert_eq!(hops, ["1.0 fred", "2 truehit-1"]);
         let rows = [
@@ -234,9 +298,9 @@ mod tests {
             ("malformed", "truehit-1", false),
         ];
         for (sentence, value, expected) in rows {
-            assert_eq!(via_loops(&head(&[("via", value)]), "truehit-1"), expected, "{sentence}");
+            assert_eq!(Via::new("truehit-1").loops(&head(&[("via", value)])), expected, "{sentence}");
         }
-        assert!(via_loops(&message, "truehit-1"));
+        assert!(Via::new("truehit-1").loops(&message));
     }
 
     proptest! {
@@ -254,7 +318,7 @@ mod tests {
         #[test]
         fn no_value_makes_it_panic(mut any in any_head(&["forwarded", "x-forwarded-for", "host", "via"])) {
             set_forwarding(&mut any, PEER, true, true);
-            let _ = via_loops(&any, "truehit");
+            let _ = Via::new("truehit").loops(&any);
         }
     }
 }

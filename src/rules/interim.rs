@@ -5,7 +5,8 @@
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode, Version};
 
-use super::fields::{append_via, remove_hop_by_hop};
+use super::fields::remove_hop_by_hop;
+use super::forwarding::Via;
 
 /// Interim responses that are forwarded for one request.
 pub const HEADS_MAX: usize = 16;
@@ -26,13 +27,13 @@ pub fn is_forwarded(status: StatusCode) -> bool {
 /// The head of an interim response as it goes to an HTTP/1.1 client: what came in `received`, without the fields of that
 /// connection, and signed with our name for `Via`.
 #[must_use]
-pub fn head(status: StatusCode, fields: &HeaderMap, received: Version, via: &str) -> Vec<u8> {
+pub fn head(status: StatusCode, fields: &HeaderMap, received: Version, via: &Via) -> Vec<u8> {
     let mut fields = fields.clone();
     remove_hop_by_hop(&mut fields);
     // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
     // (Informational)". A client that believed one would lose the final response.
     fields.remove(CONTENT_LENGTH);
-    append_via(&mut fields, received, via);
+    via.append(&mut fields, received);
     let reason = status.canonical_reason().unwrap_or_default();
     let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
     for (name, value) in &fields {
@@ -120,7 +121,7 @@ mod tests {
             ),
         ];
         for (sentence, status, lines, expected) in rows {
-            let head = head(StatusCode::from_u16(*status).unwrap(), &fields(lines), Version::HTTP_11, "us");
+            let head = head(StatusCode::from_u16(*status).unwrap(), &fields(lines), Version::HTTP_11, &Via::new("us"));
             assert_eq!(String::from_utf8(head).unwrap(), *expected, "{sentence}");
         }
     }
@@ -145,7 +146,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_head_ends_at_its_first_empty_line(any in any_head(FIELD_NAMES), status in 102_u16..200) {
-            let head = head(StatusCode::from_u16(status).unwrap(), &any, Version::HTTP_11, "us");
+            let head = head(StatusCode::from_u16(status).unwrap(), &any, Version::HTTP_11, &Via::new("us"));
             let end = head.windows(4).position(|window| window == b"\r\n\r\n");
             prop_assert_eq!(end, Some(head.len() - 4));
         }

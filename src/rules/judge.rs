@@ -19,6 +19,7 @@ use super::outcome::{Proof, Unproven};
 use super::policy::{Policy, Verify};
 use super::promise::Confirmation;
 use super::question::tag_proof;
+use super::request_fields::RequestFields;
 use super::stored::{Standing, StoredHead, StoredResponse};
 use super::validator::{self, EntityTag};
 
@@ -308,7 +309,7 @@ impl Comparison {
     /// At the end of the answer's content: the confirmation, if nothing was missing. `head` is the answer's own head
     /// and `request` the fields it answers: a full answer replaces the stored head.
     #[must_use]
-    pub fn finish(&self, head: StoredHead, request: &HeaderMap, exchange: Exchange) -> Option<Confirmation> {
+    pub fn finish(&self, head: StoredHead, request: &RequestFields, exchange: Exchange) -> Option<Confirmation> {
         if self.equal != self.stored.len() {
             return None;
         }

@@ -4,6 +4,7 @@
 //! query are taken byte for byte, as the route's [`KeyRule`](super::key_rule::KeyRule) hands them over: unless a route
 //! says otherwise, nothing is dropped or reordered, and nothing is ever decoded.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
@@ -33,8 +34,8 @@ impl CacheKey {
     pub fn new(scheme: &str, authority: &[u8], path_and_query: &str, extra: &[(u8, &[u8])]) -> Self {
         let size = scheme.len() + authority.len() + path_and_query.len() + 8;
         let mut bytes = Vec::with_capacity(size + extra.iter().map(|(_, part)| part.len() + 4).sum::<usize>());
-        let scheme = scheme.to_ascii_lowercase();
-        put(&mut bytes, scheme.as_bytes());
+        let scheme = in_lower_case(scheme.as_bytes());
+        put(&mut bytes, &scheme);
         put(&mut bytes, &normal_authority(&scheme, authority));
         put(&mut bytes, path_and_query.as_bytes());
         for (tag, part) in extra {
@@ -122,9 +123,10 @@ fn hash(parts: impl Hash) -> u64 {
 pub struct ExchangeKey(Arc<[u8]>);
 
 impl ExchangeKey {
-    /// The exchange key of `request`; `vary` is whatever the responses of this target have named so far.
+    /// The exchange key of `request`, in which the fields that `vary` names are as they leave for the origin; that is
+    /// whatever the responses of this target have named so far.
     #[must_use]
-    pub fn new(key: &CacheKey, request: &HeaderMap, vary: &[HeaderName]) -> Self {
+    pub fn new(key: &CacheKey, request: &HeaderMap, vary: &[&HeaderName]) -> Self {
         let mut names: Vec<&HeaderName> =
             request.keys().filter(|name| could_select(name) || vary.contains(name)).collect();
         names.sort_unstable_by_key(|name| name.as_str());
@@ -188,19 +190,20 @@ pub(super) fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// RFC 9110 §4.2.3: "If the port is equal to the default port for a scheme, the normal form is to omit the port
 /// subcomponent. [..] The scheme and host are case-insensitive"; §4.2.1: an empty port is the default.
-pub(super) fn normal_authority(scheme: &str, authority: &[u8]) -> Vec<u8> {
-    let authority = authority.to_ascii_lowercase();
+pub(super) fn normal_authority<'a>(scheme: &[u8], authority: &'a [u8]) -> Cow<'a, [u8]> {
     let port = match scheme {
-        "http" => &b":80"[..],
-        "https" => b":443",
+        b"http" => &b":80"[..],
+        b"https" => b":443",
         _ => b":",
     };
     let host = authority.strip_suffix(port).or_else(|| authority.strip_suffix(b":"));
-    match host {
-        // The colons of an IPv6 address without brackets are no port's.
-        Some(host) if !host.contains(&b':') || host.ends_with(b"]") => host.to_vec(),
-        _ => authority,
-    }
+    // The colons of an IPv6 address without brackets are no port's.
+    let host = host.filter(|host| !host.contains(&b':') || host.ends_with(b"]"));
+    in_lower_case(host.unwrap_or(authority))
+}
+
+fn in_lower_case(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if bytes.iter().any(u8::is_ascii_uppercase) { bytes.to_ascii_lowercase().into() } else { bytes.into() }
 }
 
 fn could_select(name: &HeaderName) -> bool {
@@ -309,7 +312,7 @@ mod tests {
             ("an empty field is not an absent one", ("accept", ""), false),
             ("any other field", ("x-request-id", "2"), true),
         ];
-        let vary = [HeaderName::from_static("x-tenant")];
+        let vary = [&HeaderName::from_static("x-tenant")];
         let plain = ExchangeKey::new(&target, &HeaderMap::new(), &vary);
         for (sentence, line, shared) in rows {
             assert_eq!(ExchangeKey::new(&target, &head(&[*line]), &vary) == plain, *shared, "{sentence}");
@@ -361,7 +364,7 @@ mod tests {
         #[test]
         fn an_exchange_is_shared_only_by_equal_fields(one in any_head(FIELDS), two in any_head(FIELDS)) {
             let key = key("http", "a", "/");
-            let vary = [HeaderName::from_static("x-a")];
+            let vary = [&HeaderName::from_static("x-a")];
             prop_assert_eq!(ExchangeKey::new(&key, &one, &vary) == ExchangeKey::new(&key, &two, &vary), one == two);
         }
     }

@@ -42,6 +42,12 @@ impl KeyRule {
         self.query.apply(target.as_str())
     }
 
+    /// Whether fields are in the key.
+    #[must_use]
+    pub const fn reads_fields(&self) -> bool {
+        !self.headers.is_empty() || !self.cookies.is_empty()
+    }
+
     /// What the key has beside the target, each part under its tag. `fields` are those that the origin will see: a field
     /// that goes no further must not be believed here.
     ///

@@ -27,7 +27,8 @@ pub fn target_on_same_origin(scheme: &str, authority: &[u8], base: &str, value: 
             let scheme = scheme.to_ascii_lowercase();
             // RFC 9110 §4.2.4: "a recipient SHOULD parse for userinfo and treat its presence as an error".
             let usable = !other.is_empty() && !other.contains('@');
-            let same = normal_authority(&scheme, other.as_bytes()) == normal_authority(&scheme, authority);
+            let same =
+                normal_authority(scheme.as_bytes(), other.as_bytes()) == normal_authority(scheme.as_bytes(), authority);
             if !(usable && same) {
                 return None;
             }

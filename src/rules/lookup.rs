@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 
 use super::key::CacheKey;
 use super::no_vary_search::Variance;
 use super::outcome::FetchReason;
 use super::partial::PartialResponse;
+use super::request_fields::RequestFields;
 use super::stored::{Standing, StoredResponse};
 use super::vary::Vary;
 use super::{list, preference};
@@ -58,12 +59,15 @@ impl Lookup {
     /// request: "the cache SHOULD choose the most recent [..] stored response with a valid Vary field value", if one
     /// matches.
     #[must_use]
-    pub fn select(resource: Option<Arc<Resource>>, request: &HeaderMap) -> Self {
+    pub fn select(resource: Option<Arc<Resource>>, request: &RequestFields) -> Self {
         let Some(resource) = resource.filter(|resource| !resource.variants.is_empty()) else { return Self::Absent };
         // Variants of a resource mostly vary by the same fields, whose canonical form is the dear part.
         let mut selecting: Option<(&Vary, Box<[u8]>)> = None;
         let selected = resource.variants.iter().filter(|variant| {
             let vary = &variant.head().vary;
+            if vary.names().is_some_and(<[_]>::is_empty) {
+                return true;
+            }
             if selecting.as_ref().is_none_or(|(known, _)| *known != vary) {
                 selecting = Some((vary, vary.selecting(request)));
             }
@@ -96,12 +100,13 @@ impl Lookup {
     ///
     /// A range is not held against a longer or shorter tag (RFC 4647 §3): the origin may have what it names exactly.
     #[must_use]
-    pub fn by_language(&self, request: &HeaderMap) -> Option<&Arc<StoredResponse>> {
+    pub fn by_language(&self, request: &RequestFields) -> Option<&Arc<StoredResponse>> {
         let Self::VaryMismatch(resource) = self else { return None };
-        let lines = request.get_all(header::ACCEPT_LANGUAGE).iter().map(HeaderValue::as_bytes);
+        let named = request.named(std::iter::once(&header::ACCEPT_LANGUAGE));
+        let lines = named.get_all(header::ACCEPT_LANGUAGE).iter().map(HeaderValue::as_bytes);
         let best = preference::best_language(lines)?;
         let speaks = |variant: &&Arc<StoredResponse>| {
-            let mut languages = variant.head().fields.get_all(header::CONTENT_LANGUAGE).iter();
+            let mut languages = variant.head().fields.get_all(header::CONTENT_LANGUAGE);
             // More than one language is for readers of each (RFC 9110 §8.5), or a value with a comma.
             languages.next().is_some_and(|language| list::trim(language.as_bytes()).eq_ignore_ascii_case(&best))
                 && languages.next().is_none()
@@ -171,7 +176,7 @@ impl Resource {
 
     /// The stored part that `request` selects, if there is one; the latest of several.
     #[must_use]
-    pub fn part(&self, request: &HeaderMap) -> Option<&Arc<PartialResponse>> {
+    pub fn part(&self, request: &RequestFields) -> Option<&Arc<PartialResponse>> {
         let selected = self.parts.iter().filter(|part| part.selected_by(request));
         selected.max_by_key(|part| part.standing().confirmed)
     }
@@ -257,7 +262,7 @@ impl Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::testing::{Req, Stored, get, head, lookup, policy, stored, stored_part};
+    use crate::rules::testing::{Req, Stored, get, head, lookup, policy, sent, stored, stored_part};
 
     /// The body that a request with `Accept-Language: language` finds, or what it finds instead.
     fn found(variants: &[Stored], language: &str) -> String {
@@ -386,7 +391,7 @@ mod tests {
     #[test]
     fn a_part_never_stands_beside_a_complete_response_for_the_same_fields() {
         let (whole, part) = (stored().etag("\"1\"").build(), || stored_part(0, "ab", 3, &[("etag", "\"2\"")]));
-        let request = HeaderMap::new();
+        let request = sent(&[]);
         let parts = Resource::default().with_part(part(), 2);
         assert!(parts.part(&request).is_some() && !parts.is_empty());
         let select = |resource: &Resource| Lookup::select(Some(Arc::new(resource.clone())), &request);

@@ -54,6 +54,7 @@ pub mod preconditions;
 pub mod preference;
 pub mod range;
 pub mod recognise;
+pub mod request_fields;
 mod stored_fields;
 mod tag_list;
 pub mod targeted;

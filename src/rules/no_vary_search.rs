@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderValue};
 use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser};
 
+use super::fields::StoredFields;
+
 /// How responses vary by the query; never the default, by which each byte of it counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variance {
@@ -33,7 +35,17 @@ impl Variance {
     /// not understood.
     #[must_use]
     pub fn of(head: &HeaderMap) -> Option<Self> {
-        let lines: Vec<&[u8]> = head.get_all("no-vary-search").iter().map(HeaderValue::as_bytes).collect();
+        Self::read(head.get_all("no-vary-search").iter())
+    }
+
+    /// The same, of a response that is stored.
+    #[must_use]
+    pub fn of_stored(fields: &StoredFields) -> Option<Self> {
+        Self::read(fields.get_all("no-vary-search"))
+    }
+
+    fn read<'a>(lines: impl Iterator<Item = &'a HeaderValue>) -> Option<Self> {
+        let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
         if lines.is_empty() {
             return None;
         }

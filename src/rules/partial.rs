@@ -15,6 +15,7 @@ use super::judge::Exchange;
 use super::outcome::SkipReason;
 use super::policy::{Policy, Verify};
 use super::range::{ContentRange, RangeRequest, Resolved, Span};
+use super::request_fields::RequestFields;
 use super::stored::{ENTRY_OVERHEAD, Recorded, Standing, StoredHead, StoredResponse};
 use super::validator::EntityTag;
 use super::vary::Vary;
@@ -152,18 +153,19 @@ impl Kept {
     pub fn of(
         mut head: StoredHead,
         part: RecordedPart,
-        request: &HeaderMap,
+        request: &RequestFields,
         standing: Standing,
     ) -> Result<Self, SkipReason> {
         // RFC 9110 §15.3.7.3: "If the union consists of the entire range of the representation, then the client MUST
         // process the combined response as if it were a complete 200 (OK) response".
         if part.range.is_all() {
-            let recorded = Recorded::complete(&[part.bytes], Some(part.range.complete()), &head.fields, None)?;
+            let recorded =
+                Recorded::complete(&[part.bytes], Some(part.range.complete()), &head.fields.to_map(0), None)?;
             return Ok(Self::Whole(StoredResponse::new(head, recorded, request, standing)));
         }
         if part.is_guessed() {
             // The head was read before the length was known, and says what was stated.
-            head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from(part.range.complete()));
+            head.fields.set_content_length(part.range.complete());
         }
         let selecting = head.vary.selecting(request);
         Ok(Self::Part(PartialResponse { head: Arc::new(head), part, selecting, standing }))
@@ -224,7 +226,7 @@ impl PartialResponse {
         &self,
         newer: &RecordedPart,
         update: &HeaderMap,
-        request: &HeaderMap,
+        request: &RequestFields,
         policy: &Policy,
         exchange: Exchange,
     ) -> Option<Kept> {
@@ -280,7 +282,7 @@ impl PartialResponse {
 
     /// Whether the request's selecting fields are those that this response was stored for (RFC 9111 §4.1).
     #[must_use]
-    pub fn selected_by(&self, request: &HeaderMap) -> bool {
+    pub fn selected_by(&self, request: &RequestFields) -> bool {
         self.head.vary.selects(request, &self.selecting)
     }
 

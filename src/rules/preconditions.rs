@@ -37,6 +37,12 @@ impl Preconditions {
         }
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.if_none_match.is_none() && self.if_modified_since.is_none() && !self.only_origin()
+    }
+
     /// Whether only the origin can evaluate them.
     ///
     /// RFC 9111 §4.3.2: "A cache MUST NOT evaluate conditional header fields that only apply to an origin server".

@@ -123,7 +123,7 @@ impl<R> Served<R> {
 impl Served {
     /// The content and its trailers: the door out of the store.
     #[must_use]
-    pub fn into_content(self) -> (Bytes, Option<HeaderMap>) {
+    pub fn into_content(self) -> (Bytes, Option<Box<HeaderMap>>) {
         self.response().content()
     }
 }

@@ -6,11 +6,13 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::ask::Ask;
 use super::decide::shared_by_check;
+use super::fields::StoredFields;
 use super::learn::{Learned, Support};
 use super::lookup::Lookup;
 use super::outcome::{FetchReason, Proof, Why};
 use super::policy::{CheckHow, Policy, Strategy, Verify};
 use super::query::Query;
+use super::request_fields::RequestFields;
 use super::stored::StoredResponse;
 use super::validator::EntityTag;
 
@@ -97,9 +99,10 @@ fn candidates(ask: &Ask, lookup: &Lookup) -> Vec<Arc<StoredResponse>> {
     all
 }
 
-fn accepts_coding(request: &HeaderMap, stored: &HeaderMap) -> bool {
+fn accepts_coding(request: &RequestFields, stored: &StoredFields) -> bool {
     let Some(coding) = stored.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()) else { return true };
     request
+        .named(std::iter::once(&header::ACCEPT_ENCODING))
         .get_all(header::ACCEPT_ENCODING)
         .iter()
         .filter_map(|value| value.to_str().ok())

@@ -13,25 +13,27 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::digest::{Algorithm, Digest, Sha256, Sha512};
 use super::directives::ResponseDirectives;
+use super::fields::{self, StoredFields};
 use super::freshness::Lifetime;
 use super::groups::Groups;
 use super::moment::{Moment, Now};
 use super::outcome::SkipReason;
 use super::policy::Policy;
 use super::recognise::{self, Recipe};
+use super::request_fields::RequestFields;
 use super::validator::{self, EntityTag};
 use super::vary::Vary;
-use super::{fields, freshness, integrity, targeted};
+use super::{freshness, integrity, targeted};
 
 /// A response body whose every byte was received: the end was seen, and the declared length and digests agree.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     bytes: Bytes,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     /// Computed when something first needs it.
     sha256: OnceLock<Sha256>,
-    /// Likewise.
-    sha512: OnceLock<Sha512>,
+    /// Likewise, and rarely.
+    sha512: OnceLock<Box<Sha512>>,
 }
 
 impl Recorded {
@@ -57,9 +59,9 @@ impl Recorded {
             whole.extend_from_slice(chunk);
         }
         let (sha256, sha512) = (OnceLock::new(), OnceLock::new());
-        let recorded = Self { bytes: Bytes::from(whole), trailers, sha256, sha512 };
+        let recorded = Self { bytes: Bytes::from(whole), trailers: trailers.map(Box::new), sha256, sha512 };
         let agrees = |claim: Digest| recorded.digest(claim.algorithm()) == claim;
-        if integrity::claims(head, recorded.trailers.as_ref()).all(agrees) {
+        if integrity::claims(head, recorded.trailers.as_deref()).all(agrees) {
             Ok(recorded)
         } else {
             Err(SkipReason::Contradicted)
@@ -69,7 +71,7 @@ impl Recorded {
     fn digest(&self, algorithm: Algorithm) -> Digest {
         match algorithm {
             Algorithm::Sha256 => Digest::Sha256(*self.sha256.get_or_init(|| Sha256::of(&self.bytes))),
-            Algorithm::Sha512 => Digest::Sha512(*self.sha512.get_or_init(|| Sha512::of(&self.bytes))),
+            Algorithm::Sha512 => Digest::Sha512(**self.sha512.get_or_init(|| Box::new(Sha512::of(&self.bytes)))),
         }
     }
 
@@ -99,7 +101,7 @@ pub struct StoredHead {
     /// The status.
     pub status: StatusCode,
     /// The fields to serve: hop-by-hop and per-exchange fields are gone.
-    pub fields: HeaderMap,
+    pub fields: StoredFields,
     /// `Cache-Control`, parsed.
     pub directives: ResponseDirectives,
     /// The origin's entity tag.
@@ -169,7 +171,7 @@ impl StoredHead {
             directives,
             initial_age,
             received: now.at,
-            fields,
+            fields: StoredFields::of(&fields),
         }
     }
 
@@ -179,7 +181,7 @@ impl StoredHead {
         let initial_age = freshness::initial_age(update, asked, now.wall);
         // Whether the tag vouches was settled when the content came: the `Date` of a 304 makes the tag look older, but
         // not the copy.
-        let fields = fields::freshen(&self.fields, update, policy.set_cookie);
+        let fields = fields::freshen(&self.fields.to_map(0), update, policy.set_cookie);
         let mut fresh = Self::of(self.status, fields, self.tag_vouches, initial_age, policy, now);
         fresh.strong_date = self.strong_date.filter(|_| fresh.last_modified == self.last_modified);
         fresh
@@ -205,13 +207,9 @@ impl StoredHead {
 
     /// What the head weighs in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
-        let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + FIELD_OVERHEAD;
-        self.fields.iter().map(field).sum::<usize>() + self.groups.weight()
+        self.fields.weight() + self.groups.weight()
     }
 }
-
-/// What a header map adds to the bytes of one field: its bucket, its index entry and the value's own allocation.
-const FIELD_OVERHEAD: usize = 120;
 
 /// What a stored response costs beyond its bytes: the store's bookkeeping, `Arc`s, the parsed head.
 pub(super) const ENTRY_OVERHEAD: usize = 1024;
@@ -254,8 +252,8 @@ impl StoredResponse {
     /// A weak tag is held against the known digest recipes here, which hashes the content: callers with more than a
     /// few KiB of it do this off the runtime threads.
     #[must_use]
-    pub fn new(mut head: StoredHead, recorded: Recorded, request: &HeaderMap, standing: Standing) -> Self {
-        head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from(recorded.len()));
+    pub fn new(mut head: StoredHead, recorded: Recorded, request: &RequestFields, standing: Standing) -> Self {
+        head.fields.set_content_length(recorded.len() as u64);
         let recognised = match &head.tag {
             Some(tag) if tag.weak => recognise::is_digest_of(tag, &recorded.bytes),
             _ => None,
@@ -276,7 +274,7 @@ impl StoredResponse {
     pub fn freshened(
         &self,
         update: &HeaderMap,
-        request: &HeaderMap,
+        request: &RequestFields,
         policy: &Policy,
         asked: SystemTime,
         now: Now,
@@ -298,11 +296,11 @@ impl StoredResponse {
 
     /// The same content under the head of a full answer that repeated its bytes.
     #[must_use]
-    pub fn reheaded(&self, mut head: StoredHead, request: &HeaderMap, standing: Standing) -> Self {
+    pub fn reheaded(&self, mut head: StoredHead, request: &RequestFields, standing: Standing) -> Self {
         if head.tag != self.head.tag {
             return Self::new(head, (*self.content).clone(), request, standing);
         }
-        head.fields.insert(header::CONTENT_LENGTH, HeaderValue::from(self.content.len()));
+        head.fields.set_content_length(self.content.len() as u64);
         Self {
             recognised: self.recognised,
             selecting: head.vary.selecting(request),
@@ -375,7 +373,7 @@ impl StoredResponse {
 
     /// Whether the request's selecting fields are those that this response was stored for (RFC 9111 §4.1).
     #[must_use]
-    pub fn selected_by(&self, request: &HeaderMap) -> bool {
+    pub fn selected_by(&self, request: &RequestFields) -> bool {
         self.head.vary.selects(request, &self.selecting)
     }
 
@@ -387,7 +385,7 @@ impl StoredResponse {
 
     /// Whether they are, but for those of `except`.
     #[must_use]
-    pub fn selected_by_all_but(&self, except: &HeaderName, request: &HeaderMap) -> bool {
+    pub fn selected_by_all_but(&self, except: &HeaderName, request: &RequestFields) -> bool {
         self.head.vary.selects_but_for(except, request, &self.selecting)
     }
 
@@ -410,7 +408,7 @@ impl StoredResponse {
     }
 
     /// The content and its trailers: for [`promise`](super::promise) alone.
-    pub(super) fn content(&self) -> (Bytes, Option<HeaderMap>) {
+    pub(super) fn content(&self) -> (Bytes, Option<Box<HeaderMap>>) {
         (self.content.bytes.clone(), self.content.trailers.clone())
     }
 }

@@ -1,11 +1,88 @@
-//! The head of a stored response: which fields it keeps, and what a 304 changes in it (RFC 9111 §3).
+//! `StoredFields`: the fields of a stored response, which of them it keeps, and what a 304 changes in them (RFC 9111 §3).
 
+use bytes::BytesMut;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use super::fields::remove_hop_by_hop;
 use super::validator::EntityTag;
 use super::vary::Vary;
+
+/// The fields of a stored response, as small as they can be without being parsed for each reply: a list, whose values
+/// share one allocation. A header map takes three times as much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFields(Box<[(HeaderName, HeaderValue)]>);
+
+impl StoredFields {
+    /// The fields of a head, copied: those that arrive are slices of a read buffer, and one of them would keep all 16 KiB
+    /// of it.
+    #[must_use]
+    pub fn of(head: &HeaderMap) -> Self {
+        let mut room = BytesMut::with_capacity(head.values().map(HeaderValue::len).sum());
+        head.values().for_each(|value| room.extend_from_slice(value.as_bytes()));
+        let mut room = room.freeze();
+        let copied = |(name, value): (&HeaderName, &HeaderValue)| {
+            let bytes = room.split_to(value.len());
+            // A field value is made of allowed bytes, so the copy cannot fail.
+            let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
+            copy.set_sensitive(value.is_sensitive());
+            (copied_name(name), copy)
+        };
+        Self(head.iter().map(copied).collect())
+    }
+
+    /// The first line of a field.
+    #[must_use]
+    pub fn get(&self, name: impl PartialEq<HeaderName>) -> Option<&HeaderValue> {
+        self.get_all(name).next()
+    }
+
+    /// Every line of a field, in order.
+    pub fn get_all(&self, name: impl PartialEq<HeaderName>) -> impl Iterator<Item = &HeaderValue> {
+        self.0.iter().filter(move |(one, _)| name == *one).map(|(_, value)| value)
+    }
+
+    /// Whether there is such a field.
+    #[must_use]
+    pub fn contains_key(&self, name: impl PartialEq<HeaderName>) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// As a header map with room for so many lines more.
+    #[must_use]
+    pub fn to_map(&self, room: usize) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.0.len() + room);
+        for (name, value) in &self.0 {
+            map.append(name.clone(), value.clone());
+        }
+        map
+    }
+
+    /// Says that the content has this length.
+    pub fn set_content_length(&mut self, length: u64) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(length);
+        if self.get(header::CONTENT_LENGTH).is_none_or(|said| said != digits) {
+            let mut map = self.to_map(1);
+            map.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            *self = Self::of(&map);
+        }
+    }
+
+    /// What they weigh in memory, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.0.iter().map(|(name, value)| FIELD_OVERHEAD + name.as_str().len() + value.len()).sum()
+    }
+}
+
+/// What a field costs beyond its bytes: its place in the list.
+pub(super) const FIELD_OVERHEAD: usize = size_of::<(HeaderName, HeaderValue)>();
+
+/// A name in memory of its own, if it is not one that `http` knows.
+fn copied_name(name: &HeaderName) -> HeaderName {
+    HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or_else(|_| name.clone())
+}
 
 /// The head of a stored response after a 304, or a HEAD that proved it current, brought `update`.
 ///
@@ -36,9 +113,8 @@ pub fn freshen(stored: &HeaderMap, update: &HeaderMap, keep_set_cookie: bool) ->
     fresh
 }
 
-/// The fields of a response that are stored, in memory of their own size.
+/// The fields of a response that are stored.
 ///
-/// Values are copied: those that arrive are slices of a read buffer, and one of them would keep all 16 KiB of it.
 /// `Cache-Status` and `Proxy-Status` of caches nearer to the origin stay (RFC 9211 §2: each cache appends its own).
 /// `Set-Cookie` stays if `keep_set_cookie`.
 #[must_use]
@@ -54,11 +130,7 @@ pub fn storable_head(head: &HeaderMap, keep_set_cookie: bool) -> HeaderMap {
         kept.remove(header::SET_COOKIE);
         kept.remove("set-cookie2");
     }
-    let mut storable = HeaderMap::with_capacity(kept.len());
-    for (name, value) in &kept {
-        storable.append(name.clone(), copied(value));
-    }
-    storable
+    kept
 }
 
 /// Fields that only the bytes of the content can make true (RFC 9110 §8, RFC 9530).
@@ -79,12 +151,6 @@ fn more_varied(stored: &Vary, update: &Vary) -> Option<HeaderValue> {
     HeaderValue::try_from(names.join(", ")).ok()
 }
 
-fn copied(value: &HeaderValue) -> HeaderValue {
-    // A field value is always made of allowed bytes, so this cannot fail.
-    let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
-    copy.set_sensitive(value.is_sensitive());
-    copy
-}
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -168,7 +234,9 @@ mod tests {
         arrived.insert("x-long", HeaderValue::from_maybe_shared(buffer.slice(..16)).unwrap());
         let stored = storable_head(&arrived, false);
         assert_eq!(names(&stored), ["cache-status", "x-long"]);
-        assert_ne!(stored["x-long"].as_bytes().as_ptr(), buffer.as_ptr(), "the read buffer is not pinned");
+        let stored = StoredFields::of(&stored);
+        assert_ne!(stored.get("x-long").unwrap().as_bytes().as_ptr(), buffer.as_ptr(), "the read buffer is not pinned");
+        assert_eq!(stored.to_map(0), storable_head(&arrived, false));
         assert!(storable_head(&arrived, true).contains_key("set-cookie"));
     }
 

@@ -17,6 +17,7 @@ use super::partial::{self, Kept, PartialResponse, Place, RecordedPart};
 use super::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Trust, Verify};
 use super::query::{Carried, Query};
 use super::range::{ContentRange, Span};
+use super::request_fields::RequestFields;
 use super::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use super::validator::EntityTag;
 
@@ -143,7 +144,7 @@ pub(crate) fn verify(verify: Verify) -> Policy {
 pub(crate) struct Stored {
     status: u16,
     lines: Vec<(String, String)>,
-    request: HeaderMap,
+    request: RequestFields,
     body: &'static [u8],
     age: u64,
     epoch: u64,
@@ -151,7 +152,7 @@ pub(crate) struct Stored {
 
 /// A stored 200 of "abc", fetched just now.
 pub(crate) fn stored() -> Stored {
-    Stored { status: 200, lines: Vec::new(), request: HeaderMap::new(), body: b"abc", age: 0, epoch: 1 }
+    Stored { status: 200, lines: Vec::new(), request: sent(&[]), body: b"abc", age: 0, epoch: 1 }
 }
 
 impl Stored {
@@ -188,7 +189,7 @@ impl Stored {
 
     /// Stored with `Vary: name`, for a request that had this value.
     pub(crate) fn varying(mut self, name: &str, value: &str) -> Self {
-        self.request = head(&[(name, value)]);
+        self.request = sent(&[(name, value)]);
         self.with("vary", name)
     }
 
@@ -211,7 +212,7 @@ pub(crate) fn stored_part(start: u64, bytes: &str, complete: u64, lines: &[(&str
     let answer = lines.iter().fold(answer(206), |answer, (name, value)| answer.with(name, value));
     let whole = partial::as_whole(answer.parts(), range);
     let read = StoredHead::read(whole.status, &whole.headers, &policy(), ago(0).wall, ago(0));
-    match Kept::of(read, recorded, &HeaderMap::new(), exchange().standing).unwrap() {
+    match Kept::of(read, recorded, &sent(&[]), exchange().standing).unwrap() {
         Kept::Part(part) => Arc::new(part),
         Kept::Whole(_) => panic!("a part of {complete} bytes is not all of them"),
     }
@@ -225,6 +226,11 @@ pub(crate) fn resource(variants: &[Stored]) -> Arc<Resource> {
 /// What a request finds among these variants; nothing is stored if there are none.
 pub(crate) fn lookup(variants: &[Stored], ask: &Ask) -> Lookup {
     Lookup::select((!variants.is_empty()).then(|| resource(variants)), &ask.fields)
+}
+
+/// The fields of a request.
+pub(crate) fn sent(lines: &[(&str, &str)]) -> RequestFields {
+    RequestFields::new(head(lines), false)
 }
 
 /// A request, by method, target and fields.
@@ -267,8 +273,8 @@ impl Req {
 
     /// As a cache reads it.
     pub(crate) fn read(&self, policy: &Policy) -> Result<Ask, PassReason> {
-        let (head, ()) = self.0.clone().into_parts();
-        ask::read(&head, self.1.clone(), "http", b"api.test", policy, ago(0).at)
+        let (mut head, ()) = self.0.clone().into_parts();
+        ask::read(&mut head, self.1.clone(), "http", b"api.test", policy, ago(0).at)
     }
 
     /// As a cache reads it, where it is one that a cache may answer.

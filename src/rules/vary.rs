@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use super::key::{put, put_lines, take};
 use super::list::{members, pieces};
 use super::preference::{self, Preferences};
+use super::request_fields::RequestFields;
 
 /// The most names that are read; a response that names more is taken for one that matches nothing.
 const MOST_NAMES: usize = 64;
@@ -56,19 +57,19 @@ impl Vary {
 
     /// The request's values of the named fields, as [`selecting`] writes them; nothing for `*`.
     #[must_use]
-    pub fn selecting(&self, request: &HeaderMap) -> Box<[u8]> {
-        self.names().map(|names| selecting(names, request)).unwrap_or_default()
+    pub fn selecting(&self, request: &RequestFields) -> Box<[u8]> {
+        self.names().map(|names| selecting(names, request.named(names.iter()))).unwrap_or_default()
     }
 
     /// Whether `request` selects what was selected by `selecting`. Nothing selects what varies by everything.
     #[must_use]
-    pub fn selects(&self, request: &HeaderMap, selecting: &[u8]) -> bool {
+    pub fn selects(&self, request: &RequestFields, selecting: &[u8]) -> bool {
         self.names().is_some_and(|names| names.is_empty() || *self.selecting(request) == *selecting)
     }
 
     /// Whether `request` would select what was selected by `selecting`, if it had its value of `except`.
     #[must_use]
-    pub fn selects_but_for(&self, except: &HeaderName, request: &HeaderMap, selecting: &[u8]) -> bool {
+    pub fn selects_but_for(&self, except: &HeaderName, request: &RequestFields, selecting: &[u8]) -> bool {
         let Some(names) = self.names().filter(|names| names.contains(except)) else { return false };
         let own = self.selecting(request);
         let (mut own, mut other) = (&*own, selecting);
@@ -151,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rules::testing::{Lines, any_head, head};
+    use crate::rules::testing::{Lines, any_head, head, sent};
 
     fn vary(lines: &[&str]) -> Vary {
         Vary::of(&head(&lines.iter().map(|line| ("vary", *line)).collect::<Vec<_>>()))
@@ -221,8 +222,8 @@ mod tests {
     fn what_is_left_out_of_the_match() {
         let check = |sentence: &str, names: &str, one: Lines, two: Lines, expected: bool| {
             let vary = vary(&[names]);
-            let selecting = vary.selecting(&head(one));
-            let selects = vary.selects_but_for(&header::ACCEPT_LANGUAGE, &head(two), &selecting);
+            let selecting = vary.selecting(&sent(one));
+            let selects = vary.selects_but_for(&header::ACCEPT_LANGUAGE, &sent(two), &selecting);
             assert_eq!(selects, expected, "{sentence}");
         };
         let (de, en): (Lines, Lines) = (&[("accept-language", "de")], &[("accept-language", "en")]);

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +21,9 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::activity::{Activity, Tracked, Verdict, Watched};
+use super::activity::{Activity, Tracked, UnderWay, Verdict, Watched};
 use super::drain::{Busy, Drain, Phase};
-use super::interim::{Mailbox, Outlet};
+use super::interim::{Mailbox, Outlet, Turn};
 use super::{Handler, Peer};
 use crate::config::Limits;
 
@@ -108,7 +108,7 @@ impl<H: Handler> Context<H> {
         }
     }
 
-    async fn speak<S>(&self, stream: S, address: SocketAddr, held: Held, mut phases: watch::Receiver<Phase>)
+    async fn speak<S>(self: Arc<Self>, stream: S, address: SocketAddr, held: Held, mut phases: watch::Receiver<Phase>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -117,18 +117,12 @@ impl<H: Handler> Context<H> {
         let stream = Watched { stream, activity: Arc::clone(&activity), held };
         let stream = Outlet::new(stream, Arc::clone(&mailbox));
         let service = service_fn({
-            let activity = Arc::clone(&activity);
+            let (activity, context) = (Arc::clone(&activity), Arc::clone(&self));
             move |request: Request<Incoming>| {
                 let under_way = activity.begin(request.version());
                 let turn = mailbox.open(request.version());
-                let peer = Peer { address, tls: self.tls.is_some(), interim: turn.sink() };
-                let answer = answer(Arc::clone(&self.handler), self.drain.clone(), request, peer);
-                async move {
-                    let response = answer.await;
-                    // Nothing may follow the response that hyper is about to see.
-                    turn.end().await;
-                    Ok::<_, Infallible>(response.map(|body| Tracked { body, under_way }))
-                }
+                let peer = Peer { address, tls: context.tls.is_some(), interim: turn.sink() };
+                Arc::clone(&context).answer(request, peer, turn, under_way)
             }
         });
         let mut connection = pin!(self.http.serve_connection_with_upgrades(TokioIo::new(stream), service));
@@ -170,21 +164,32 @@ impl<H: Handler> Context<H> {
             }
         }
     }
-}
 
-/// Runs the handler. A panic costs this request and nothing else: it is caught around the handler's future rather than
-/// by a task of its own, as a task per request would cost a spawn, and would outlive the client that it answers.
-async fn answer<H: Handler>(
-    handler: Arc<H>,
-    drain: Drain,
-    request: Request<Incoming>,
-    peer: Peer,
-) -> Response<H::Body> {
-    let version = request.version();
-    let handled = AssertUnwindSafe(async { handler.handle(request, peer).await }).catch_unwind().await;
-    let mut response = handled.unwrap_or_else(|_| handler.panicked());
-    if version != Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS && drain.has_begun() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    /// Runs the handler. A panic costs this request and nothing else: it is caught here rather than by a task of its own,
+    /// as a task per request would cost a spawn, and would outlive the client that it answers.
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+        turn: Turn,
+        under_way: UnderWay,
+    ) -> impl Future<Output = Result<Response<Tracked<H::Body>>, Infallible>> + Send + 'static {
+        let version = request.version();
+        let handler = Arc::clone(&self.handler);
+        let handled = catch_unwind(AssertUnwindSafe(|| handler.handle(request, peer)));
+        async move {
+            let handled = match handled {
+                Ok(handled) => AssertUnwindSafe(handled).catch_unwind().await,
+                Err(panic) => Err(panic),
+            };
+            let mut response = handled.unwrap_or_else(|_| self.handler.panicked());
+            let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            if version != Version::HTTP_2 && !switches && self.drain.has_begun() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            // Nothing may follow the response that hyper is about to see.
+            turn.end().await;
+            Ok(response.map(|body| Tracked { body, under_way }))
+        }
     }
-    response
 }

@@ -58,8 +58,14 @@ pub trait Handler: Send + Sync + 'static {
     /// The body of its responses.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 
-    /// Answers one request. Dropped when the client goes away.
-    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Self::Body>> + Send;
+    /// Answers one request. Dropped when the client goes away. It is called on the connection's task: what can be
+    /// answered without waiting may be answered in the call. A connection has room for one such future all its life, so
+    /// it had better be small.
+    fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 
     /// The answer to a request that panicked: counts it, and says 500.
     fn panicked(&self) -> Response<Self::Body>;

@@ -200,8 +200,8 @@ fn policy() -> Policy {
 fn ours(case: &Case, policy: &Policy) -> Opinion {
     const NOT: Opinion = Opinion { storable: false, lifetime: 0, reused: false };
     let read = |fields: &[(&str, &str)], later| {
-        let (head, ()) = request(case.method, fields).into_parts();
-        ask::read(&head, Carried::Nothing, "http", b"api.test", policy, at(later).at)
+        let (mut head, ()) = request(case.method, fields).into_parts();
+        ask::read(&mut head, Carried::Nothing, "http", b"api.test", policy, at(later).at)
     };
     let Some(first) = read(&case.first, 0).ok().filter(|ask| !ask.head_only) else { return NOT };
     let (answer, ()) = case.response().into_parts();
@@ -219,7 +219,7 @@ fn ours(case: &Case, policy: &Policy) -> Opinion {
     let serves = |fields: &[(&str, &str)], later| {
         read(fields, later).is_ok_and(|ask| {
             let lookup = Lookup::select(Some(Arc::clone(&resource)), &ask.fields);
-            matches!(decide(&ask, &lookup, policy, 0, at(later)), Decision::Serve(_))
+            matches!(decide(&ask, &lookup, policy, 0, at(later).at), Decision::Serve(_))
         })
     };
     let lifetime = if serves(&[], 0) { lifetime } else { 0 };

@@ -285,8 +285,10 @@ pub fn decision(bytes: &[u8]) {
         let mut request = Request::new(());
         *request.headers_mut() = request_fields.clone();
         *request.uri_mut() = http::Uri::from_static("/a?b=1");
-        let (head, ()) = request.into_parts();
-        let Ok(ask) = ask::read(&head, Carried::Nothing, "http", b"api.test", &policy, at(later).at) else { continue };
+        let (mut head, ()) = request.into_parts();
+        let Ok(ask) = ask::read(&mut head, Carried::Nothing, "http", b"api.test", &policy, at(later).at) else {
+            continue;
+        };
         let stored_head = StoredHead::read(StatusCode::OK, &response_fields, &policy, at(0).wall, at(0));
         let Ok(recorded) = Recorded::complete(&[Bytes::from_static(b"abc")], None, &HeaderMap::new(), None) else {
             return;
@@ -295,7 +297,7 @@ pub fn decision(bytes: &[u8]) {
         let stored = Arc::new(StoredResponse::new(stored_head, recorded, &ask.fields, standing));
         let resource = Arc::new(Resource::default().with(stored, true, 16));
         let lookup = Lookup::select(Some(resource), &ask.fields);
-        let served = |epoch| matches!(decide(&ask, &lookup, &policy, epoch, at(later)), Decision::Serve(_));
+        let served = |epoch| matches!(decide(&ask, &lookup, &policy, epoch, at(later).at), Decision::Serve(_));
         assert!(verify != Verify::EveryHit || !served(0), "under every-hit nothing is served unasked");
         assert!(!served(1), "RFC 9111 §4.4: nor what was invalidated");
         assert!(!ask.demands_validation() || !served(0), "RFC 9111 §5.2.1.4");

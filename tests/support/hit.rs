@@ -12,6 +12,7 @@ use truehit::rules::lookup::{Lookup, Resource};
 use truehit::rules::moment::{Moment, Now};
 use truehit::rules::policy::Policy;
 use truehit::rules::query::Carried;
+use truehit::rules::request_fields::RequestFields;
 use truehit::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 
 /// A fresh hit.
@@ -52,13 +53,18 @@ impl Hit {
         let stored = StoredHead::read(StatusCode::OK, &fields, &policy, at(0).wall, at(0));
         let recorded = Recorded::complete(&[Bytes::from_static(b"{}")], None, &fields, None).unwrap();
         let standing = Standing { confirmed: at(0).at, epoch: 0 };
-        let stored = Arc::new(StoredResponse::new(stored, recorded, &request.headers, standing));
+        let stored = Arc::new(StoredResponse::new(
+            stored,
+            recorded,
+            &RequestFields::new(request.headers.clone(), false),
+            standing,
+        ));
         Self { request, resource: Arc::new(Resource::default().with(stored, true, 16)), policy }
     }
 
     /// Reads the request.
     pub fn ask(&self) -> Ask {
-        ask::read(&self.request, Carried::Nothing, "http", b"api.test", &self.policy, at(10).at).unwrap()
+        ask::read(&mut self.request.clone(), Carried::Nothing, "http", b"api.test", &self.policy, at(10).at).unwrap()
     }
 
     /// Finds what is stored.
@@ -68,7 +74,7 @@ impl Hit {
 
     /// Decides.
     pub fn decide(&self, ask: &Ask, lookup: &Lookup) -> Decision {
-        decide(ask, lookup, &self.policy, 0, at(10))
+        decide(ask, lookup, &self.policy, 0, at(10).at)
     }
 }
 

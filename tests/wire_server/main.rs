@@ -49,7 +49,7 @@ impl Site {
 impl Handler for Site {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
         match request.uri().path() {
             "/wait" => {
                 self.entered.add_permits(1);

@@ -8,7 +8,7 @@ use crate::rules::judge::part::conditional;
 use crate::rules::learn::{Learned, Shown};
 use crate::rules::outcome::Proof;
 use crate::rules::testing::{
-    OriginAnswer, ago, answer, exchange, get, head, policy, policy_with, secs, stored_part, verify,
+    OriginAnswer, ago, answer, exchange, get, head, policy, policy_with, secs, sent, stored_part, verify,
 };
 
 const OLD: (&str, &str) = ("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
@@ -146,9 +146,13 @@ fn what_is_stored_of_a_guessed_part() {
         let framing = Framing { length, close_delimited: false };
         let (head, place) = admit(&ask("bytes=-5"), fresh.parts(), framing, &lenient(), exchange()).unwrap();
         let part = RecordedPart::received(&[Bytes::from_static(b"01234")], place).unwrap();
-        let kept = Kept::of(head, part, &HeaderMap::new(), exchange().standing);
+        let kept = Kept::of(head, part, &sent(&[]), exchange().standing);
         let Ok(Kept::Part(part)) = kept else { panic!("it is never the whole") };
-        assert_eq!(part.head().fields["content-length"], "9", "the whole has another length than was stated");
+        assert_eq!(
+            part.head().fields.get("content-length").unwrap(),
+            "9",
+            "the whole has another length than was stated"
+        );
         let bytes = |range: &str| part.answers(&ask(range)).map(|range| part.content(range.span()).unwrap());
         for (range, expected) in [("bytes=-5", "01234"), ("bytes=6-8", "234"), ("bytes=6-", "234"), ("bytes=-1", "4")] {
             assert_eq!(bytes(range).as_deref(), Some(expected.as_bytes()), "{range}");
@@ -166,14 +170,14 @@ fn a_guessed_part_is_neither_joined_nor_completed() {
     let guessed = || placed("bytes=-5", "bytes 4-9/10", "01234", &lenient()).unwrap();
     let exact = |place| RecordedPart::received(&[Bytes::from_static(b"abcd")], place).unwrap();
     let known = stored_part(0, "abcd", 9, &tag);
-    assert!(known.combined(&exact(stated(3, 7, 9)), &head(&tag), &HeaderMap::new(), &lenient(), exchange()).is_some());
-    assert!(known.combined(&guessed(), &head(&tag), &HeaderMap::new(), &lenient(), exchange()).is_none());
+    assert!(known.combined(&exact(stated(3, 7, 9)), &head(&tag), &sent(&[]), &lenient(), exchange()).is_some());
+    assert!(known.combined(&guessed(), &head(&tag), &sent(&[]), &lenient(), exchange()).is_none());
     let headed = answer(200).etag("\"1\"").with("cache-control", "max-age=60").head(&lenient());
-    let Ok(Kept::Part(part)) = Kept::of(headed, guessed(), &HeaderMap::new(), exchange().standing) else {
+    let Ok(Kept::Part(part)) = Kept::of(headed, guessed(), &sent(&[]), exchange().standing) else {
         panic!("it is never the whole")
     };
     let newer = exact(stated(0, 4, 9));
-    assert!(part.combined(&newer, &head(&tag), &HeaderMap::new(), &lenient(), exchange()).is_none());
+    assert!(part.combined(&newer, &head(&tag), &sent(&[]), &lenient(), exchange()).is_none());
     let (part, now) = (Arc::new(part), exchange().answered.at);
     assert!(Completion::of(&part, &lenient()).is_none());
     assert!(Completion::unvalidated(&part, &lenient(), &Learned::default(), now).is_none());
@@ -289,7 +293,7 @@ fn which_answers_complete_a_part() {
     let completion = Completion::of(&stored_part(0, "01234", 10, &[tag, ("a", "1"), ("b", "1")]), &policy()).unwrap();
     let judged = |answer: &OriginAnswer, length| completion.judge(answer.parts(), length, &policy(), exchange());
     let completed = judged(&end().with("a", "2"), Some(5)).unwrap();
-    let field = |name: &str| completed.head.fields[name].to_str().unwrap().to_owned();
+    let field = |name: &str| completed.head.fields.get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!((completed.before.as_deref(), completed.after), (Some(&b"01234"[..]), None));
     assert_eq!((field("a"), field("b")), ("2".into(), "1".into()), "RFC 9111 §3.4: updated by the new response");
     assert_eq!((field("content-length"), completed.head.status), ("10".into(), StatusCode::OK));
@@ -310,7 +314,7 @@ fn which_answers_complete_a_part() {
 #[test]
 fn a_part_that_is_everything_is_the_whole() {
     let recorded = RecordedPart::received(&[Bytes::from_static(b"abc")], stated(0, 3, 3));
-    let kept = Kept::of(answer(200).head(&policy()), recorded.unwrap(), &HeaderMap::new(), exchange().standing);
+    let kept = Kept::of(answer(200).head(&policy()), recorded.unwrap(), &sent(&[]), exchange().standing);
     assert!(matches!(kept, Ok(Kept::Whole(whole)) if whole.len() == 3), "RFC 9110 §15.3.7.3");
 }
 
@@ -320,7 +324,7 @@ fn a_route_bounds_what_is_combined() {
     let more = RecordedPart::received(&[Bytes::from_static(b"567")], stated(5, 8, 10)).unwrap();
     let combined = |object_max| {
         let policy = policy_with(|policy| policy.object_max = object_max);
-        stored.combined(&more, &head(&[("etag", "\"1\"")]), &HeaderMap::new(), &policy, exchange())
+        stored.combined(&more, &head(&[("etag", "\"1\"")]), &sent(&[]), &policy, exchange())
     };
     assert!(combined(8).is_some());
     assert!(combined(7).is_none());
@@ -357,7 +361,7 @@ proptest! {
         let stored = stored_part(a as u64, &whole[a..b], complete as u64, &[("etag", "\"1\"")]);
         let place = stated(c as u64, d as u64, complete as u64);
         let newer = RecordedPart::received(&[Bytes::copy_from_slice(&whole.as_bytes()[c..d])], place).unwrap();
-        let combined = stored.combined(&newer, &head(&[("etag", "\"1\"")]), &HeaderMap::new(), &policy(), exchange());
+        let combined = stored.combined(&newer, &head(&[("etag", "\"1\"")]), &sent(&[]), &policy(), exchange());
         let apart = c > b || a > d;
         prop_assert_eq!(combined.is_none(), apart);
         match combined {
