@@ -5,7 +5,7 @@
 
 CARGO ?= cargo
 PYTHON ?= python3
-# Arguments for the demo, as in `make demo ARGS=--once`.
+# Arguments for the demo, as in `make demo ARGS=--once`, and for the bench: rows and options.
 ARGS ?=
 # Set, `make conformance` writes its results again.
 UPDATE ?=
@@ -25,7 +25,7 @@ CARGO_MUTANTS := 27.1.0
 SEEDED := $(basename $(notdir $(wildcard tests/*_seeded tests/*_seeded.rs)))
 
 .PHONY: help setup packages demo test conformance fmt fmt-check lint doc deny deploy-check static figures generate model
-.PHONY: fuzz fuzz-smoke mutants
+.PHONY: fuzz fuzz-smoke mutants bench-packages bench bench-quick
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -104,8 +104,17 @@ static: ## The static binary that deploy/Dockerfile builds, checked to need no l
 	deploy/build-static target/static
 	deploy/check-static target/static/truehit
 
-figures: ## Measure, optimised
-	$(CARGO) bench --locked
+figures: ## Measure what the promise costs and keeps, optimised
+	$(CARGO) bench --locked --bench promise --bench decide
+
+bench-packages:
+	@.ci/packages bench
+
+bench: bench-packages ## Measure beside nginx, HAProxy and Varnish: half an hour (ARGS='H-1k V-hot-5')
+	$(CARGO) bench --locked --bench peers -- $(ARGS)
+
+bench-quick: bench-packages ## The same in under three minutes, with fewer rows and rounds
+	$(CARGO) bench --locked --bench peers -- --quick $(ARGS)
 
 generate: ## Write again what is generated from the code (documents, snapshots of defaults)
 	UPDATE_DOCS=1 INSTA_UPDATE=always $(CARGO) test --locked --quiet --test config --test metrics --test cli

@@ -118,7 +118,7 @@ const fn whole(number: f64) -> u64 {
 fn h2load_figures(printed: &str, log: &str) -> Figures {
     let number_before = |line: &str, what: &str| {
         let end = line.find(what)?;
-        line[..end].trim_end().rsplit([' ', ',', ':']).next()?.parse::<u64>().ok()
+        line[..end].trim_end().rsplit([' ', ',', ':', '(']).next()?.parse::<u64>().ok()
     };
     let on_line = |start: &str, what: &str| {
         let found = printed.lines().find(|line| line.starts_with(start)).and_then(|line| number_before(line, what));

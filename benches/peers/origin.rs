@@ -141,12 +141,12 @@ fn describe(kind: &str, fields: &mut HeaderMap) -> bool {
         "private" => NO_STORE,
         _ => return false,
     };
-    fields.insert(header::CACHE_CONTROL, control);
     if kind == "checked" {
         // nginx stores nothing that is stale from the start. It obeys this field, which says that it was fresh until one
-        // second after 1970; the others do not know it.
+        // second after 1970, if it comes before `Cache-Control`; the others do not know it.
         fields.insert("x-accel-expires", HeaderValue::from_static("@1"));
     }
+    fields.insert(header::CACHE_CONTROL, control);
     if kind == "variants" {
         fields.insert(header::VARY, HeaderValue::from_static("X-Variant"));
     }

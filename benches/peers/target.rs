@@ -26,7 +26,7 @@ pub enum Program {
 }
 
 /// What a row asks of the configurations beyond what is the same in all rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Whether clients come by TLS.
     pub tls: bool,
@@ -34,6 +34,8 @@ pub struct Settings {
     pub space: Option<u64>,
     /// truehit's `verify`, where it is not the default.
     pub verify: Option<&'static str>,
+    /// Whether Varnish lets requests wait for one that is already asking, as it does by default.
+    pub busy_wait: bool,
     /// truehit's `cache.variants_max`, where it is not the default.
     pub variants: Option<u32>,
     /// truehit's `runtime.workers`, where it is not the default.
@@ -42,7 +44,7 @@ pub struct Settings {
 
 /// truehit as the other caches are: what is fresh is served without asking.
 pub const WHEN_STALE: Settings =
-    Settings { tls: false, space: None, verify: Some("when-stale"), variants: None, workers: None };
+    Settings { tls: false, space: None, verify: Some("when-stale"), busy_wait: true, variants: None, workers: None };
 
 /// truehit as it comes.
 pub const DEFAULT: Settings = Settings { verify: None, ..WHEN_STALE };
@@ -136,7 +138,8 @@ fn haproxy(settings: &Settings, origin: &Origin, own: &Path) -> Result<Target, S
 
 fn varnish(settings: &Settings, origin: &Origin, own: &Path) -> Result<Target, String> {
     let port = probably_free_port();
-    let vcl = configure("varnish.vcl", settings, origin, own, &[]);
+    let recv = if settings.busy_wait { "" } else { "set req.hash_ignore_busy = true;" };
+    let vcl = configure("varnish.vcl", settings, origin, own, &[("RECV", recv)]);
     let values = [("PORT", port.to_string()), ("VCL", vcl.display().to_string())];
     let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let file = configure("varnish.args", settings, origin, own, &values);

@@ -208,8 +208,12 @@ impl Workload {
                 Bare => Program::Bare(self.body),
             })
             .chain([Program::Truehit])
-            .map(|program| (program.name().to_owned(), program, truehit.clone()))
+            .map(|program| (program.name().to_owned(), program, truehit))
             .collect();
+        if matches!(self.kind, Kind::Verified { .. }) {
+            let settings = Settings { busy_wait: false, ..truehit };
+            all.push(("varnish, not waiting".to_owned(), Program::Varnish, settings));
+        }
         if self.kind == Kind::Miss {
             let settings = Settings { verify: None, ..truehit };
             all.push(("truehit, every-hit".to_owned(), Program::Truehit, settings));

@@ -9,12 +9,17 @@ backend origin {
     .port = "@ORIGIN_PORT@";
 }
 
+sub vcl_recv {
+    @RECV@
+}
+
 sub vcl_backend_response {
-    # Each hit is checked with the origin: what `max-age=0` and these two say together is that an object is stale at once,
-    # is never served stale, and stays to be asked about.
+    # Each hit is checked with the origin: an object is stale at once, is never served stale, and stays to be asked about.
+    # Without `return`, builtin.vcl would take what has no lifetime for something that is not stored.
     if (beresp.http.Cache-Control ~ "must-revalidate") {
         set beresp.ttl = 0s;
         set beresp.grace = 0s;
         set beresp.keep = 1h;
+        return (deliver);
     }
 }
