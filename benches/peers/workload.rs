@@ -175,17 +175,13 @@ impl Workload {
     /// Starts all that take part, warms them, and measures.
     pub fn row(&self, options: &Options, folder: &Folder) -> Row {
         let origin = Origin::start(folder.path(), self.kind.delay_ms());
-        let targets: Vec<(String, Target)> = self
-            .taking_part()
-            .into_iter()
-            .map(|(name, program, settings)| (name, Target::start(program, &settings, &origin, folder)))
-            .collect();
+        let targets = self.start_all(&origin, folder);
         for (_, target) in &targets {
             self.warm(target, folder);
         }
         let contenders: Vec<Contender<'_>> =
             targets.iter().map(|(name, target)| Contender { name: name.clone(), target, load: self.load() }).collect();
-        let direct = matches!(self.kind, Kind::Verified { .. }).then(|| Load::of(1, self.path()));
+        let direct = (self.kind.delay_ms() > 0).then(|| Load::of(1, self.path()));
         let contest = Contest { origin: &origin, body: self.body, direct };
         let measured = contest.run(&contenders, options, folder);
         let base = Some(Program::Truehit.name().to_owned());
@@ -194,6 +190,21 @@ impl Workload {
         row.facts = facts(&row);
         row.verdicts = self.goals.iter().filter_map(|goal| goal.judge(&row)).collect();
         row
+    }
+
+    /// Starts all that take part, all at once: Varnish takes seconds.
+    fn start_all(&self, origin: &Origin, folder: &Folder) -> Vec<(String, Target)> {
+        std::thread::scope(|scope| {
+            let starting: Vec<_> = self
+                .taking_part()
+                .into_iter()
+                .map(|(name, program, settings)| {
+                    (name, scope.spawn(move || Target::start(program, &settings, origin, folder)))
+                })
+                .collect();
+            let started = starting.into_iter().map(|(name, target)| (name, target.join()));
+            started.map(|(name, target)| (name, target.expect("the target starts"))).collect()
+        })
     }
 
     fn taking_part(&self) -> Vec<(String, Program, Settings)> {
