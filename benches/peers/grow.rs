@@ -47,10 +47,10 @@ pub fn row(id: &str, options: &Options, folder: &Folder) -> Row {
     let mut contenders = Vec::new();
     for (place, step) in steps.iter().enumerate() {
         let target = target(place);
+        let asked = origin.requests();
         step.fill(target);
         if matches!(step.fill, Fill::Entries(_) | Fill::Variants(_)) {
-            let held = target.metric("truehit_store_entries");
-            facts.push(format!("{}: {held} responses held before the first round", step.name));
+            facts.push(format!("{}: {} fetched before the first round", step.name, origin.requests() - asked));
         }
         contenders.push(Contender { name: step.name.clone(), target, load: step.load.clone() });
     }
@@ -79,24 +79,28 @@ fn steps(id: &str, options: &Options) -> (&'static str, Vec<Step>) {
 
 fn connections(count: usize) -> Step {
     let load = Load::of(count, HOT.to_owned());
-    Step { name: format!("{count} connections"), settings: WHEN_STALE, load, fill: Fill::Hot }
+    Step { name: counted(count as u64, "connection"), settings: WHEN_STALE, load, fill: Fill::Hot }
 }
 
 fn entries(count: u64) -> Step {
     let load = Load::scripted(64, "uniform.lua", &["/fresh/1024/?n=", &count.to_string(), "{round}"]);
     let settings = Settings { space: Some(4 << 30), ..WHEN_STALE };
-    Step { name: format!("{count} responses"), settings, load, fill: Fill::Entries(count) }
+    Step { name: counted(count, "response"), settings, load, fill: Fill::Entries(count) }
 }
 
 fn variants(count: u32) -> Step {
     let load = Load::scripted(64, "variants.lua", &["/variants/1024/hot", &count.to_string(), "{round}"]);
     let settings = Settings { variants: Some(64), ..WHEN_STALE };
-    Step { name: format!("{count} variants"), settings, load, fill: Fill::Variants(count.into()) }
+    Step { name: counted(count.into(), "variant"), settings, load, fill: Fill::Variants(count.into()) }
 }
 
 fn workers(count: u32) -> Step {
     let settings = Settings { workers: Some(count), ..WHEN_STALE };
-    Step { name: format!("{count} workers"), settings, load: Load::of(64, HOT.to_owned()), fill: Fill::Hot }
+    Step { name: counted(count.into(), "worker"), settings, load: Load::of(64, HOT.to_owned()), fill: Fill::Hot }
+}
+
+fn counted(count: u64, of: &str) -> String {
+    if count == 1 { format!("1 {of}") } else { format!("{count} {of}s") }
 }
 
 impl Step {
