@@ -1,4 +1,5 @@
-//! `Goal`: what truehit is to reach in a row, and the `Verdict` on what it reached. A goal that is missed is said to be.
+//! `Goal`: what truehit is to reach in a row, and the `Verdict` on what it reached. A goal that is missed is said to be
+//! missed.
 
 use serde::Serialize;
 

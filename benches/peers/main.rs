@@ -1,9 +1,9 @@
 //! truehit beside nginx, HAProxy and Varnish, each in front of the same origin, in requests per second of CPU.
 //!
 //! `make bench` measures every row, `make bench-quick` some of them in under three minutes, and
-//! `cargo bench --bench peers -- H-1k V-hot-5` the rows that are named. benches/peers/README.md says how the figures are
-//! made, how each program is configured and why. The programs are processes of their own, and so are the origin and the
-//! bare server: this executable, started again with another argument.
+//! `cargo bench --bench peers -- H-1k V-hot-5` the rows that are named. benches/peers/README.md says how the figures
+//! are made, how each program is configured and why. The programs are processes of their own, and so are the origin and
+//! the bare server: this executable, started again with another argument.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod certificate;

@@ -43,8 +43,8 @@ pub fn row(options: &Options, folder: &Folder) -> Row {
             continue;
         };
         facts.push(format!(
-            "{}: {rss:.2} KiB of RSS, {pss:.2} KiB of PSS above idle for each of {count} responses of 1 KiB; the origin \
-             was asked {fetched} times",
+            "{}: {rss:.2} KiB of RSS, {pss:.2} KiB of PSS above idle for each of {count} responses of 1 KiB; the \
+             origin was asked {fetched} times",
             program.name()
         ));
         if program == Program::Truehit {

@@ -142,8 +142,8 @@ fn describe(kind: &str, fields: &mut HeaderMap) -> bool {
         _ => return false,
     };
     if kind == "checked" {
-        // nginx stores nothing that is stale from the start. It obeys this field, which says that it was fresh until one
-        // second after 1970, if it comes before `Cache-Control`; the others do not know it.
+        // nginx stores nothing that is stale from the start. It obeys this field, which says that it was fresh until
+        // one second after 1970, if it comes before `Cache-Control`; the others do not know it.
         fields.insert("x-accel-expires", HeaderValue::from_static("@1"));
     }
     fields.insert(header::CACHE_CONTROL, control);

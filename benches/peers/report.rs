@@ -15,15 +15,12 @@ pub fn heading(machine: &Machine, options: &Options) -> String {
         "# truehit beside its peers\n\n\
          truehit {commit}; {}.\n\
          {processor}, {cores} cores, {kernel}. Everything runs on this machine and talks over loopback.\n\n\
-         {} rounds of {} s for each target, interleaved. Figures are medians of the rounds, in brackets the lowest and the \
-         highest.\n\
-         `req/CPU-s`: requests per second of CPU, user and system, of all processes of the target. `truehit is`: how many \
-         times as many\n\
-         truehit answered, round by round. `origin/read`: requests to the origin for each read. `others`: the share of the \
-         machine's CPU\n\
-         time taken by what is no part of the measurement, steal included and interrupts left out. `PSS`: of all processes \
-         of the target,\n\
-         after each round; nginx keeps bodies in files, which are not in it.\n",
+         {} rounds of {} s for each target, interleaved. Figures are medians of the rounds, in brackets the lowest and\n\
+         the highest. `req/CPU-s`: requests per second of CPU, user and system, of all processes of the target.\n\
+         `truehit is`: how many times as many truehit answered, round by round. `origin/read`: requests to the origin\n\
+         for each read. `others`: the share of the machine's CPU time taken by what is no part of the measurement,\n\
+         steal included and interrupts left out. `PSS`: of all processes of the target, after each round; nginx keeps\n\
+         bodies in files, which are not in it.\n",
         versions.join("; "),
         options.rounds,
         options.seconds,

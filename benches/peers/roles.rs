@@ -45,7 +45,8 @@ pub fn play(arguments: &[String]) -> bool {
 /// The line that says where it serves begins so.
 pub const SERVING: &str = "serving 127.0.0.1:";
 
-/// Serves HTTP/1.1 on a port of the system's choice until the process is killed, with as many threads as there are cores.
+/// Serves HTTP/1.1 on a port of the system's choice until the process is killed, with as many threads as there are
+/// cores.
 fn serve<A, F>(answer: A)
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,

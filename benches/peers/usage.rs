@@ -1,4 +1,5 @@
-//! What processes use: CPU time and memory of a process with all its descendants, and the CPU time of the whole machine.
+//! What processes use: CPU time and memory of a process with all its descendants, and the CPU time of the whole
+//! machine.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! The rows that are contests between programs, as data: what is asked for, who takes part, and what truehit is to reach.
+//! The rows that are contests between programs, as data: what is asked for, who takes part, and what truehit is
+//! to reach.
 
 use crate::client;
 use crate::contest::{Contender, Contest, Row};

@@ -41,8 +41,8 @@ pub fn row(options: &Options, folder: &Folder) -> Row {
     let scale = Scale::of(options);
     let origin = Origin::start(folder.path(), 0);
     let mut facts = vec![format!(
-        "{} resources of 1 KiB, rank k with the probability ln(1 + 1/k) / ln({} + 1): Zipf's law with s = 1 but for the first \
-         ranks; {} requests before the first round",
+        "{} resources of 1 KiB, rank k with the probability ln(1 + 1/k) / ln({} + 1): Zipf's law with s = 1 but for the \
+         first ranks; {} requests before the first round",
         scale.resources, scale.resources, scale.warm_up
     )];
     let mut targets = Vec::new();
