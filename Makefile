@@ -7,7 +7,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 # Arguments for the demo, as in `make demo ARGS=--once`, and for the bench: rows and options.
 ARGS ?=
-# Set, `make conformance` writes its results again.
+# Set, `make conformance` writes its results again, and `make instructions` its record.
 UPDATE ?=
 # What `make fuzz` runs, and for how many seconds; seconds per target for `make fuzz-smoke`.
 TARGET ?= decide
@@ -25,7 +25,7 @@ CARGO_MUTANTS := 27.1.0
 SEEDED := $(basename $(notdir $(wildcard tests/*_seeded tests/*_seeded.rs)))
 
 .PHONY: help setup packages demo test conformance fmt fmt-check lint doc deny deploy-check static figures generate model
-.PHONY: fuzz fuzz-smoke mutants bench-packages bench bench-quick
+.PHONY: fuzz fuzz-smoke mutants bench-packages bench bench-quick instructions
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -115,6 +115,9 @@ bench: bench-packages ## Measure beside nginx, HAProxy and Varnish: half an hour
 
 bench-quick: bench-packages ## The same in under three minutes, with fewer rows and rounds
 	$(CARGO) bench --locked --bench peers -- --quick $(ARGS)
+
+instructions: packages ## Instructions per request, held against the record (UPDATE=1 to write it again)
+	$(CARGO) bench --locked --bench instructions $(if $(UPDATE),-- --update)
 
 generate: ## Write again what is generated from the code (documents, snapshots of defaults)
 	UPDATE_DOCS=1 INSTA_UPDATE=always $(CARGO) test --locked --quiet --test config --test metrics --test cli
