@@ -25,7 +25,7 @@ CARGO_MUTANTS := 27.1.0
 SEEDED := $(basename $(notdir $(wildcard tests/*_seeded tests/*_seeded.rs)))
 
 .PHONY: help setup packages demo test conformance fmt fmt-check lint doc deny deploy-check static figures generate model
-.PHONY: fuzz fuzz-smoke mutants bench-packages bench bench-quick instructions
+.PHONY: fuzz fuzz-smoke mutants bench-packages bench bench-quick instructions micro
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -105,7 +105,7 @@ static: ## The static binary that deploy/Dockerfile builds, checked to need no l
 	deploy/check-static target/static/truehit
 
 figures: ## Measure what the promise costs and keeps, optimised
-	$(CARGO) bench --locked --bench promise --bench decide
+	$(CARGO) bench --locked --bench promise
 
 bench-packages:
 	@.ci/packages bench
@@ -118,6 +118,9 @@ bench-quick: bench-packages ## The same in under three minutes, with fewer rows 
 
 instructions: packages ## Instructions per request, held against the record (UPDATE=1 to write it again)
 	$(CARGO) bench --locked --bench instructions $(if $(UPDATE),-- --update)
+
+micro: ## What the pieces of a request cost, in ns and allocations (ARGS=flight for those with the word in their name)
+	$(CARGO) bench --locked --bench micro -- $(ARGS)
 
 generate: ## Write again what is generated from the code (documents, snapshots of defaults)
 	UPDATE_DOCS=1 INSTA_UPDATE=always $(CARGO) test --locked --quiet --test config --test metrics --test cli
