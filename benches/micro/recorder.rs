@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use truehit::fill::{Fill, FillMemory};
 use truehit::rules::moment::{Moment, Now};
 use truehit::rules::policy::Policy;
+use truehit::rules::request_fields::RequestFields;
 use truehit::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 
 /// How much of a body arrives at once.
@@ -49,5 +50,10 @@ fn record(
     pump.finish(None);
     assert!(reader.frame().now_or_never().unwrap().is_none());
     let head = StoredHead::read(StatusCode::OK, fields, policy, now.wall, now);
-    StoredResponse::new(head, recorded, &HeaderMap::new(), Standing { confirmed: now.at, epoch: 0 })
+    StoredResponse::new(
+        head,
+        recorded,
+        &RequestFields::new(HeaderMap::new(), false),
+        Standing { confirmed: now.at, epoch: 0 },
+    )
 }

@@ -244,8 +244,11 @@ impl Origin for NetworkOrigin {
         match failed.request.or(copy) {
             Some(request) if repeatable && closed => {
                 self.counters.retries.fetch_add(1, Ordering::Relaxed);
-                let link = pool.acquire(Want::Fresh(failed.generation)).await?;
-                self.exchange(pool, link, request, asked).await.map_err(|failed| failed.error)
+                let again = Box::pin(async {
+                    let link = pool.acquire(Want::Fresh(failed.generation)).await?;
+                    self.exchange(pool, link, request, asked).await.map_err(|failed| failed.error)
+                });
+                again.await
             }
             _ => Err(failed.error),
         }

@@ -173,11 +173,16 @@ impl Pool {
 
     async fn dial(self: &Arc<Self>, deadline: Instant) -> Result<Dialled, OriginError> {
         self.counters.dials.fetch_add(1, Ordering::Relaxed);
-        let dialled = timeout_at(deadline, self.connector.dial(Arc::downgrade(self), deadline)).await;
+        // Boxed: dialling is rare, and takes three times as much room as all else that a request does at its origin.
+        let dial = Box::pin(self.connector.dial(Arc::downgrade(self), deadline));
+        let dialled = timeout_at(deadline, dial).await;
         dialled.unwrap_or(Err(OriginError::ConnectionTimeout))
     }
 
     async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, OriginError> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
+        }
         let acquired = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await;
         acquired.ok().and_then(Result::ok).ok_or(OriginError::ConnectionLimit)
     }

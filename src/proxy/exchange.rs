@@ -5,6 +5,7 @@
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Proxy;
 use super::take_in::{Filled, Known};
@@ -21,7 +22,7 @@ use crate::rules::learn::Shown;
 use crate::rules::moment::Moment;
 use crate::rules::outcome::{FetchReason, SkipReason};
 use crate::rules::partial::PartialResponse;
-use crate::rules::policy::{Policy, Strategy};
+use crate::rules::policy::{Policy, Strategy, Verify};
 use crate::rules::promise::Confirmation;
 use crate::rules::question::{self, Check, Question};
 use crate::rules::range::{self, Extent};
@@ -30,6 +31,9 @@ use crate::server::InterimSink;
 
 /// Content above this many bytes is hashed off the runtime's threads.
 pub(super) const HASH_INLINE_MAX: usize = 16 * 1024;
+
+/// How long a stored response may stay as it is while exchanges confirm it, where its age means nothing.
+const KEPT_FOR: Duration = Duration::from_secs(1);
 
 /// What an exchange found, shared by its members.
 #[derive(Debug)]
@@ -184,10 +188,16 @@ impl<O: Origin> Proxy<O> {
         }
     }
 
-    /// Keeps what was confirmed.
+    /// Keeps what was confirmed. Where every request is checked, nothing hangs on when that was: what is stored and says
+    /// the same may stay for a second, and spares the store the change.
     pub(super) fn keep(&self, errand: &Errand, confirmation: Confirmation) -> Found<O::Body> {
         let by_tag = shared_by_check(&errand.policy);
-        self.put(&errand.ask, errand.ask.held_at(), Arc::clone(confirmation.response()), by_tag);
+        let new = confirmation.response();
+        let lasts = errand.policy.verify == Verify::EveryHit;
+        let stays = |old: &Arc<StoredResponse>| new.says_no_more_than(old, KEPT_FOR);
+        if !(lasts && errand.stored.as_ref().is_some_and(stays)) {
+            self.put(&errand.ask, errand.ask.held_at(), Arc::clone(new), by_tag);
+        }
         Found::Confirmed(confirmation)
     }
 

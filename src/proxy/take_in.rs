@@ -17,7 +17,7 @@ use super::partial::framing;
 use crate::fill::{Fill, Pump, Reader};
 use crate::metrics::EvictionCause;
 use crate::origin::{Origin, OriginError, Purpose};
-use crate::rules::admit::admit;
+use crate::rules::admit::{admit, refused_at_sight};
 use crate::rules::ask::Ask;
 use crate::rules::collapse;
 use crate::rules::decide::{excuse, excused_on_error, shared_by_check};
@@ -199,6 +199,9 @@ impl<O: Origin> Proxy<O> {
         body: &O::Body,
         exchange: Exchange,
     ) -> Result<StoredHead, SkipReason> {
+        if let Some(refused) = refused_at_sight(answer, &errand.policy) {
+            return Err(refused);
+        }
         let head = StoredHead::read(answer.status, &answer.headers, &errand.policy, exchange.asked, exchange.answered);
         admit(&errand.ask, answer, &head, framing(answer, body), &errand.policy, exchange.answered.at)?;
         // RFC 5861 §4: an error may be cacheable, but not at the price of what may be served in its place.
@@ -240,7 +243,11 @@ impl<O: Origin> Proxy<O> {
         self.watch.metrics.not_stored(skip);
         if skip.will_repeat() {
             let key = errand.ask.exchange_key(&errand.vary, errand.extent);
-            self.shared.store.remember_uncacheable(key, exchange.answered.at);
+            let (now, forget) = (exchange.answered.at, self.config.cache.uncacheable_for);
+            // What is remembered for a while yet is not worth another change.
+            if !self.shared.store.is_uncacheable(&key, now, forget / 2) {
+                self.shared.store.remember_uncacheable(key, now);
+            }
         }
         self.drop_if_gone(&errand, response.status());
         Found::Alone(Alone::new(response, why, skip, errand.stored))

@@ -3,12 +3,13 @@
 use http::{HeaderMap, StatusCode, header, response};
 
 use super::ask::Ask;
+use super::directives::ResponseDirectives;
 use super::moment::Moment;
 use super::outcome::SkipReason;
 use super::policy::{Policy, Verify};
 use super::stored::StoredHead;
 use super::vary::Vary;
-use super::{freshness, integrity};
+use super::{freshness, integrity, targeted};
 
 /// What is known of a response body before it arrives.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,26 @@ pub struct Framing {
     pub length: Option<u64>,
     /// Whether only the end of the connection ends it.
     pub close_delimited: bool,
+}
+
+/// Why a response may not be stored, as far as its own word against it tells: what says `no-store` need not be read any
+/// further. Agrees with [`admit`].
+#[must_use]
+pub fn refused_at_sight(answer: &response::Parts, policy: &Policy) -> Option<SkipReason> {
+    if answer.status != StatusCode::OK || policy.verify == Verify::Off {
+        return None;
+    }
+    let directives = directives(&answer.headers, policy);
+    if directives.must_understand {
+        return None;
+    }
+    let private = || directives.private.is_everything().then_some(SkipReason::Private);
+    directives.no_store.then_some(SkipReason::NoStore).or_else(private)
+}
+
+/// What a response says to this cache.
+pub(super) fn directives(head: &HeaderMap, policy: &Policy) -> ResponseDirectives {
+    targeted::directives(head, &policy.targeted).unwrap_or_else(|| ResponseDirectives::parse(head))
 }
 
 /// Decides whether the response to `ask` may be stored. `head` is `answer`'s head, read for storing.
@@ -135,7 +156,11 @@ mod tests {
     const WHOLE: Framing = Framing { length: Some(3), close_delimited: false };
 
     fn admitted(request: &Req, answer: &OriginAnswer, framing: Framing, policy: &Policy) -> Result<(), SkipReason> {
-        admit(&request.ask(policy), answer.parts(), &answer.head(policy), framing, policy, ago(0).at)
+        let admitted = admit(&request.ask(policy), answer.parts(), &answer.head(policy), framing, policy, ago(0).at);
+        if let Some(reason) = refused_at_sight(answer.parts(), policy) {
+            assert_eq!(admitted, Err(reason), "what is refused at sight would be refused for the same reason");
+        }
+        admitted
     }
 
     #[test]

@@ -20,10 +20,15 @@ pub fn remove_hop_by_hop(head: &mut HeaderMap) {
     // "Intermediaries MUST parse a received Connection header field before a message is forwarded and, for each
     // connection-option in this field, remove any header or trailer field(s) from the message with the same name as the
     // connection-option, and then remove the Connection header field itself".
+    if !head.keys().any(is_hop_by_hop) {
+        return;
+    }
     let nominated: Vec<HeaderName> = head
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|line| members(line.as_bytes()))
+        // Most say how long the connection lasts, which is no field.
+        .filter(|option| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         // "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of
         // the content." Obeying one would let a stranger hide a credential or a key from the origin (CVE-2022-1388).
@@ -38,12 +43,18 @@ pub fn remove_hop_by_hop(head: &mut HeaderMap) {
         .any(|line| members(line.as_bytes()).any(|coding| coding.eq_ignore_ascii_case(b"trailers")));
     // "Furthermore, intermediaries SHOULD remove or replace fields that are known to require removal before forwarding,
     // whether or not they appear as a connection-option".
-    for name in HOP_BY_HOP {
+    let own: Vec<HeaderName> = head.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    for name in own {
         head.remove(name);
     }
     if trailers {
         head.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+}
+
+/// Whether a field of this name is for one connection only, nominated or not.
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(&name.as_str())
 }
 
 /// Whether a request asks to change the protocol: `Upgrade`, nominated by `Connection` (RFC 9110 §7.8).
@@ -128,9 +139,9 @@ const NEVER_IN_TRAILERS: &[&str] = &[
 pub fn is_forwarded_as_sent(name: &HeaderName) -> bool {
     const REWRITTEN: &[&str] =
         &["host", "via", "forwarded", "expect", "content-length", "trailer", "cache-control", "pragma", "range"];
-    let name = name.as_str();
-    let conditional = name.starts_with("if-");
-    !conditional && !name.starts_with("x-forwarded-") && !HOP_BY_HOP.contains(&name) && !REWRITTEN.contains(&name)
+    let text = name.as_str();
+    let conditional = text.starts_with("if-");
+    !conditional && !text.starts_with("x-forwarded-") && !is_hop_by_hop(name) && !REWRITTEN.contains(&text)
 }
 
 /// Whether a field is for all recipients, so that `Connection` cannot nominate it.

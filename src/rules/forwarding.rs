@@ -1,6 +1,5 @@
 //! Where a request came from: `Via`, `Forwarded` and the `X-Forwarded-*` family, set by us and not taken from strangers.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -113,7 +112,8 @@ pub fn set_forwarding(head: &mut HeaderMap, peer: IpAddr, tls: bool, trusted: bo
     let scheme = if tls { "https" } else { "http" };
     let host = head.get(HOST).cloned();
 
-    append_to_list(head, X_FORWARDED_FOR, &peer.to_string());
+    let address = peer.to_string();
+    append_to_list(head, X_FORWARDED_FOR, address.as_bytes());
     if !head.contains_key(X_FORWARDED_PROTO) {
         head.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     }
@@ -122,7 +122,7 @@ pub fn set_forwarding(head: &mut HeaderMap, peer: IpAddr, tls: bool, trusted: bo
     {
         head.insert(X_FORWARDED_HOST, host.clone());
     }
-    append_to_list(head, FORWARDED, &forwarded(peer, host.as_ref(), scheme));
+    append_to_list(head, FORWARDED, &forwarded((peer, &address), host.as_ref(), scheme));
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -130,30 +130,23 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// One element of `Forwarded` (RFC 7239 §4).
-fn forwarded(peer: IpAddr, host: Option<&HeaderValue>, scheme: &str) -> String {
+fn forwarded((peer, address): (IpAddr, &str), host: Option<&HeaderValue>, scheme: &str) -> Vec<u8> {
     // RFC 7239 §6: an IPv6 address stands in square brackets, which no token may hold, so the node is quoted.
-    let mut element = match peer {
-        IpAddr::V4(peer) => format!("for={peer}"),
-        IpAddr::V6(peer) => format!("for=\"[{peer}]\""),
-    };
+    let (before, after) = if peer.is_ipv4() { ("for=", "") } else { ("for=\"[", "]\"") };
     // A host with a quote in it is no host (RFC 3986 §3.2.2), and must not end the string here.
     let host = host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\']));
-    if let Some(host) = host {
-        // Writing to a string cannot fail.
-        let _ = write!(element, ";host=\"{host}\"");
-    }
-    let _ = write!(element, ";proto={scheme}");
-    element
+    let host = host.map_or(["", "", ""], |host| [";host=\"", host, "\""]);
+    [&[before, address, after][..], &host, &[";proto=", scheme]].concat().concat().into()
 }
 
 /// Appends `member` to the list in `name`, as one line: many origins read only the first line or only the last.
-fn append_to_list(head: &mut HeaderMap, name: HeaderName, member: &str) {
-    let mut list: Vec<u8> = Vec::new();
+fn append_to_list(head: &mut HeaderMap, name: HeaderName, member: &[u8]) {
+    let mut list: Vec<u8> = Vec::with_capacity(member.len());
     for line in head.get_all(&name) {
         list.extend_from_slice(line.as_bytes());
         list.extend_from_slice(b", ");
     }
-    list.extend_from_slice(member.as_bytes());
+    list.extend_from_slice(member);
     if let Ok(value) = HeaderValue::from_bytes(&list) {
         head.insert(name, value);
     }

@@ -23,7 +23,7 @@ use super::recognise::{self, Recipe};
 use super::request_fields::RequestFields;
 use super::validator::{self, EntityTag};
 use super::vary::Vary;
-use super::{freshness, integrity, targeted};
+use super::{admit, freshness, integrity};
 
 /// A response body whose every byte was received: the end was seen, and the declared length and digests agree.
 #[derive(Clone, Debug)]
@@ -152,8 +152,7 @@ impl StoredHead {
         policy: &Policy,
         now: Now,
     ) -> Self {
-        let directives =
-            targeted::directives(&fields, &policy.targeted).unwrap_or_else(|| ResponseDirectives::parse(&fields));
+        let directives = admit::directives(&fields, policy);
         // RFC 9111 §5.2.2.7: with field names, "a shared cache MUST NOT store the specified field name(s)".
         for name in directives.private.fields() {
             fields.remove(name);
@@ -179,6 +178,12 @@ impl StoredHead {
     #[must_use]
     pub fn freshened(&self, update: &HeaderMap, policy: &Policy, asked: SystemTime, now: Now) -> Self {
         let initial_age = freshness::initial_age(update, asked, now.wall);
+        if let Some(fields) = self.fields.redated(update, policy.set_cookie) {
+            let stated = self.directives.s_maxage.or(self.directives.max_age).is_some();
+            let anew = || freshness::lifetime(self.status, &self.directives, &fields.to_map(0), policy.heuristic_max);
+            let lifetime = if stated { self.lifetime } else { anew() };
+            return Self { fields, initial_age, lifetime, received: now.at, ..self.clone() };
+        }
         // Whether the tag vouches was settled when the content came: the `Date` of a 304 makes the tag look older, but
         // not the copy.
         let fields = fields::freshen(&self.fields.to_map(0), update, policy.set_cookie);
@@ -387,6 +392,17 @@ impl StoredResponse {
     #[must_use]
     pub fn selected_by_all_but(&self, except: &HeaderName, request: &RequestFields) -> bool {
         self.head.vary.selects_but_for(except, request, &self.selecting)
+    }
+
+    /// Whether this is `old`, freshened by exchanges that began less than `within` after the one that confirmed that, and
+    /// has the same fields.
+    #[must_use]
+    pub fn says_no_more_than(&self, old: &Self, within: Duration) -> bool {
+        Arc::ptr_eq(&self.content, &old.content)
+            && self.standing.epoch == old.standing.epoch
+            && self.standing.confirmed.since(old.standing.confirmed) < within
+            && self.head.fields == old.head.fields
+            && self.selecting == old.selecting
     }
 
     /// Whether both were stored for the same selecting fields.

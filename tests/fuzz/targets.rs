@@ -14,6 +14,7 @@ use truehit::config::{self, Overrides};
 use truehit::rules::decide::{Decision, decide};
 use truehit::rules::digest::{self, Algorithm, Digest, Sha256};
 use truehit::rules::directives::{RequestDirectives, ResponseDirectives, Scope};
+use truehit::rules::forwarding::Via;
 use truehit::rules::groups::Groups;
 use truehit::rules::key::CacheKey;
 use truehit::rules::lookup::{Lookup, Resource};
@@ -24,6 +25,7 @@ use truehit::rules::preconditions::{Preconditions, not_modified_head};
 use truehit::rules::preference::{Preferences, canonical};
 use truehit::rules::query::Carried;
 use truehit::rules::range::{Asked, ContentRange, Resolved, asked};
+use truehit::rules::request_fields::RequestFields;
 use truehit::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use truehit::rules::validator::{EntityTag, TagList};
 use truehit::rules::vary::Vary;
@@ -111,9 +113,10 @@ pub fn tags(bytes: &[u8]) {
 pub fn vary(bytes: &[u8]) {
     let head = read_head(bytes, header::VARY);
     let vary = Vary::of(&head);
-    let selecting = vary.selecting(&head);
+    let request = RequestFields::new(head.clone(), false);
+    let selecting = vary.selecting(&request);
     assert_eq!(
-        vary.selects(&head, &selecting),
+        vary.selects(&request, &selecting),
         vary.names().is_some(),
         "a request matches itself, and nothing an asterisk"
     );
@@ -243,8 +246,9 @@ pub fn forwarding(bytes: &[u8]) {
         }
     }
     let mut signed = head.clone();
-    forwarding::append_via(&mut signed, http::Version::HTTP_11, "truehit-fuzz");
-    assert!(forwarding::via_loops(&signed, "truehit-fuzz"), "what has our name came from us");
+    let via = Via::new("truehit-fuzz");
+    via.append(&mut signed, http::Version::HTTP_11);
+    assert!(via.loops(&signed), "what has our name came from us");
     let _ = fields::is_upgrade(&head);
 }
 
