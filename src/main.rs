@@ -6,6 +6,10 @@ use clap::Parser;
 use truehit::cli::{self, Cli, Command, exit};
 use truehit::front::Front;
 
+/// A request allocates and frees on whatever thread it runs: docs/adr/0005 has what this one saves.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -59,12 +59,13 @@ impl<O: Origin> Proxy<O> {
             Verdict::Answered | Verdict::Changed => {
                 if repeats_tag(&check, &answer.headers) && answer.status == StatusCode::OK {
                     self.learn(&errand, Shown::ConditionIgnored);
-                    return self.compare(errand, &check, Response::from_parts(answer, body), exchange).await;
+                    let response = Response::from_parts(answer, body);
+                    return Box::pin(self.compare(errand, &check, response, exchange)).await;
                 }
                 let response = Response::from_parts(answer, body);
                 (self.take_in(errand, response, exchange, FetchReason::Changed, Known::default()), CheckResult::Changed)
             }
-            Verdict::Unproven(why) => self.unproven(errand, check, why).await,
+            Verdict::Unproven(why) => Box::pin(self.unproven(errand, check, why)).await,
         }
     }
 

@@ -19,6 +19,7 @@ use crate::rules::digest::{Algorithm, Digest, Sha256};
 use crate::rules::integrity;
 use crate::rules::judge::Exchange;
 use crate::rules::learn::Shown;
+use crate::rules::lookup::Lookup;
 use crate::rules::moment::Moment;
 use crate::rules::outcome::{FetchReason, SkipReason};
 use crate::rules::partial::PartialResponse;
@@ -109,6 +110,8 @@ pub(super) struct Errand {
 
 impl<O: Origin> Proxy<O> {
     /// Asks the origin, on behalf of everyone who arrived before `began`.
+    ///
+    /// What is rare is boxed, so that an exchange takes the room of a plain fetch or a conditional check.
     pub(super) async fn exchange(
         self: &Arc<Self>,
         ask: &Arc<Ask>,
@@ -120,7 +123,7 @@ impl<O: Origin> Proxy<O> {
         let store = &self.shared.store;
         let resource = store.lookup(&ask.key);
         let part = resource.as_ref().and_then(|resource| resource.part(&ask.fields)).cloned();
-        let lookup = self.look_up(ask);
+        let lookup = if ask.twin.is_none() { Lookup::select(resource, &ask.fields) } else { self.look_up(ask) };
         let (question, learned) = self.learned(policy, |learned| {
             learned.forget_if_old(began, self.config.cache.relearn_after);
             (question::choose(ask, &lookup, policy, learned), *learned)
@@ -140,7 +143,7 @@ impl<O: Origin> Proxy<O> {
         let missing = |why| if errand.part.is_some() { FetchReason::Partial } else { why };
         if errand.extent == Extent::Range {
             let why = missing(lookup.why_missing());
-            return self.exchange_range(errand, why).await;
+            return Box::pin(self.exchange_range(errand, why)).await;
         }
         let completion = || {
             let part = errand.part.as_ref().filter(|_| ask.is_conditional())?;
@@ -151,9 +154,11 @@ impl<O: Origin> Proxy<O> {
         match question {
             Question::Check(check) => self.check(errand, check.for_twin(ask, policy)).await,
             Question::Whole(why) => match filling() {
-                Some(filled) => self.check_filling(errand, filled, why).await,
+                Some(filled) => Box::pin(self.check_filling(errand, filled, why)).await,
                 None => match completion() {
-                    Some(completion) => Answer { found: self.complete(errand, completion).await, check: None },
+                    Some(completion) => {
+                        Answer { found: Box::pin(self.complete(errand, completion)).await, check: None }
+                    }
                     None => {
                         let why = missing(why);
                         Answer { found: self.fetch(errand, why).await, check: None }
@@ -170,9 +175,9 @@ impl<O: Origin> Proxy<O> {
         let (strategy, policy) = (check.strategy, Arc::clone(&errand.policy));
         let (found, result) = match strategy {
             Strategy::Conditional => self.check_conditional(errand, check).await,
-            Strategy::Head => self.check_head(errand, check).await,
-            Strategy::DigestEndpoint => self.check_digest(errand, check).await,
-            Strategy::Body => self.check_body(errand, check).await,
+            Strategy::Head => Box::pin(self.check_head(errand, check)).await,
+            Strategy::DigestEndpoint => Box::pin(self.check_digest(errand, check)).await,
+            Strategy::Body => Box::pin(self.check_body(errand, check)).await,
         };
         let took = self.clock.moment().since(began);
         self.watch.route(&policy, |route| route.check(strategy, result, took));

@@ -236,7 +236,7 @@ impl<O: Origin> Proxy<O> {
         };
         if query::is_expected(&head, &policy) {
             let call = call(head, target, peer, policy);
-            return later(async move { self.handle_query(call, visit).await });
+            return later(self.handle_query(call, visit));
         }
         let ask = match self.read(&mut head, carried, &target, &peer, &policy, arrived) {
             Ok(ask) => ask,
@@ -245,11 +245,12 @@ impl<O: Origin> Proxy<O> {
                 return later(async move { self.pass(call.passing(why, None), visit).await });
             }
         };
-        match self.excused(&ask, &policy) {
+        let lookup = self.look_up(&ask);
+        match self.excused(&ask, &lookup, &policy) {
             Some(reply) if reply.dear_digests(&ask).is_empty() => at_once(self.render(&ask, visit, reply)),
             _ => {
                 let call = call(head, target, peer, policy);
-                later(async move { self.handle_ask(call, ask, visit).await })
+                later(self.handle_ask(call, Arc::new(ask), lookup, visit))
             }
         }
     }
@@ -269,19 +270,27 @@ impl<O: Origin> Proxy<O> {
             Err(NoQuery::Broken(error)) => return self.render_failed(visit, &error, Ride::default()),
         };
         match read {
-            Ok(ask) => self.handle_ask(call, ask, visit).await,
+            Ok(ask) => {
+                let lookup = self.look_up(&ask);
+                self.handle_ask(call, Arc::new(ask), lookup, visit).await
+            }
             Err(why) => self.pass(call.passing(why, None), visit).await,
         }
     }
 
     /// Answers a request that is known to be one for a cache.
-    async fn handle_ask<C>(self: Arc<Self>, call: Call<C>, ask: Ask, visit: Visit) -> Response<Body<O::Body>>
+    async fn handle_ask<C>(
+        self: Arc<Self>,
+        call: Call<C>,
+        ask: Arc<Ask>,
+        lookup: Lookup,
+        visit: Visit,
+    ) -> Response<Body<O::Body>>
     where
         C: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         C::Error: Into<BoxError>,
     {
-        let ask = Arc::new(ask);
-        match self.answer(&ask, &call.policy, &call.peer.interim).await {
+        match self.answer(&ask, lookup, &call.policy, &call.peer.interim).await {
             Reply::Pass(why) => Box::pin(self.pass(call.passing(why, Some(ask)), visit)).await,
             reply => {
                 for (stored, algorithm) in reply.dear_digests(&ask) {
@@ -309,12 +318,11 @@ impl<O: Origin> Proxy<O> {
     }
 
     /// The reply from what is stored, where a policy excuses it.
-    fn excused(&self, ask: &Ask, policy: &Policy) -> Option<Reply<O::Body>> {
+    fn excused(&self, ask: &Ask, lookup: &Lookup, policy: &Policy) -> Option<Reply<O::Body>> {
         if let Some(reply) = self.excused_part(ask, policy) {
             return Some(reply);
         }
-        let lookup = self.look_up(ask);
-        let stored = servable(ask, &lookup, policy)?;
+        let stored = servable(ask, lookup, policy)?;
         let invalidated = self.invalidated(ask, ask.held_at(), &stored.head().groups);
         let excused = excused(ask, stored, policy, invalidated, ask.arrived)?;
         // What is to be validated meanwhile is left to `answer`, which can.
@@ -325,15 +333,22 @@ impl<O: Origin> Proxy<O> {
         })
     }
 
-    /// Finds the reply to an ask: from the store where a policy excuses it, or by an exchange.
-    async fn answer(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>, interim: &InterimSink) -> Reply<O::Body> {
+    /// Finds the reply to an ask, for which `found` is stored: from the store where a policy excuses it, or by an exchange.
+    async fn answer(
+        self: &Arc<Self>,
+        ask: &Arc<Ask>,
+        found: Lookup,
+        policy: &Arc<Policy>,
+        interim: &InterimSink,
+    ) -> Reply<O::Body> {
         let store = &self.shared.store;
         let mut flights = 0;
+        let mut found = Some(found);
         loop {
             if let Some(reply) = self.excused_part(ask, policy) {
                 return reply;
             }
-            let lookup = self.look_up(ask);
+            let lookup = found.take().unwrap_or_else(|| self.look_up(ask));
             let invalidated = servable(ask, &lookup, policy)
                 .map(|stored| self.invalidated(ask, ask.held_at(), &stored.head().groups))
                 .unwrap_or_default();
@@ -359,7 +374,9 @@ impl<O: Origin> Proxy<O> {
                 || !policy.collapse.enabled
                 || (absent && store.is_uncacheable(&key, self.clock.moment(), forget));
             if alone {
-                let answer = self.exchange(ask, policy, extent, self.clock.moment(), interim.clone()).await;
+                let exchange = self.exchange(ask, policy, extent, self.clock.moment(), interim.clone());
+                // Boxed, as most wait for an exchange that runs elsewhere.
+                let answer = Box::pin(exchange).await;
                 // An exchange of one's own began after the request arrived and went out with its fields.
                 return self.usable(ask, policy, &answer, true).unwrap_or(Reply::Refused(Refusal::WaitedOut));
             }

@@ -66,13 +66,18 @@ impl RequestFields {
     }
 }
 
+/// How many fields a hop mostly adds: `Forwarded`, three of `X-Forwarded-*`, `Via`, and a check its condition.
+const ADDED: usize = 6;
+
 /// A request's fields without hop-by-hop ones and without its own conditions, which truehit answers itself.
 pub(super) fn stripped(received: &HeaderMap, ranged: bool) -> HeaderMap {
-    let mut stripped = received.clone();
-    fields::remove_hop_by_hop(&mut stripped);
-    for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::EXPECT, header::CONTENT_LENGTH] {
-        stripped.remove(name);
+    const ANSWERED: [HeaderName; 4] =
+        [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::EXPECT, header::CONTENT_LENGTH];
+    let mut stripped = HeaderMap::with_capacity(received.len() + ADDED);
+    for (name, value) in received.iter().filter(|(name, _)| !ANSWERED.contains(name)) {
+        stripped.append(name.clone(), value.clone());
     }
+    fields::remove_hop_by_hop(&mut stripped);
     if !ranged {
         range::remove(&mut stripped);
     }
