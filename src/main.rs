@@ -6,7 +6,7 @@ use clap::Parser;
 use truehit::cli::{self, Cli, Command, exit};
 use truehit::front::Front;
 
-/// A request allocates and frees on whatever thread it runs: docs/adr/0005 has what this one saves.
+/// What a request allocates on one thread is often freed on another: docs/adr/0008 has what this allocator saves.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

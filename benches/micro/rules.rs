@@ -25,7 +25,7 @@ fn key_hash(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn ask_read(bencher: Bencher<'_, '_>) {
     let hit = Hit::new(None);
-    bencher.bench_local(|| hit.ask());
+    bencher.with_inputs(|| hit.request()).bench_local_values(|request| hit.read(request));
 }
 
 #[divan::bench(args = VARY)]
@@ -47,8 +47,8 @@ fn decide(bencher: Bencher<'_, '_>, vary: Option<&str>) {
 #[divan::bench(args = VARY)]
 fn all_three(bencher: Bencher<'_, '_>, vary: Option<&str>) {
     let hit = Hit::new(vary);
-    bencher.bench_local(|| {
-        let ask = hit.ask();
+    bencher.with_inputs(|| hit.request()).bench_local_values(|request| {
+        let ask = hit.read(request);
         let lookup = hit.lookup(&ask);
         hit.decide(&ask, &lookup)
     });

@@ -203,7 +203,7 @@ declarations! {
     BYTES_SAVED = Counter "truehit_bytes_saved_total" [] from_start:
         "Bytes of response bodies that were served from the store.";
     STORE_ENTRIES = Gauge "truehit_store_entries" [] from_start:
-        "Stored responses.";
+        "Keys under which something is stored; the variants of a resource share theirs.";
     STORE_BYTES = Gauge "truehit_store_bytes" [] from_start:
         "What the stored responses weigh: bodies, heads, keys and a measured overhead.";
     STORE_CAPACITY = Gauge "truehit_store_capacity_bytes" [] from_start:

@@ -175,6 +175,26 @@ fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
 
 /// The first part of `bytes`, and what follows it.
 pub(super) fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = take_number(bytes)?;
+    rest.split_at_checked(length)
+}
+
+/// What follows the lines of a field at the beginning of `bytes`, if [`put_lines`] has written those that `request` has.
+pub(super) fn after_lines<'a>(bytes: &'a [u8], request: &HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let (count, mut rest) = take_number(bytes)?;
+    let mut lines = request.get_all(name).iter();
+    for _ in 0..count {
+        let (line, after) = take(rest)?;
+        if lines.next()?.as_bytes() != line {
+            return None;
+        }
+        rest = after;
+    }
+    lines.next().is_none().then_some(rest)
+}
+
+/// The first number of `bytes`, and what follows it.
+fn take_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut length = 0;
     let mut rest = bytes;
     for shift in (0..usize::BITS).step_by(7) {
@@ -185,7 +205,7 @@ pub(super) fn take(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
             break;
         }
     }
-    rest.split_at_checked(length)
+    Some((length, rest))
 }
 
 /// RFC 9110 §4.2.3: "If the port is equal to the default port for a scheme, the normal form is to omit the port

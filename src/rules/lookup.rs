@@ -1,5 +1,6 @@
 //! What the store holds for a target, as seen by one request.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderValue, header};
@@ -62,14 +63,21 @@ impl Lookup {
     pub fn select(resource: Option<Arc<Resource>>, request: &RequestFields) -> Self {
         let Some(resource) = resource.filter(|resource| !resource.variants.is_empty()) else { return Self::Absent };
         // Variants of a resource mostly vary by the same fields, whose canonical form is the dear part.
-        let mut selecting: Option<(&Vary, Box<[u8]>)> = None;
+        let mut selecting: Option<(&Vary, Cow<'_, [u8]>)> = None;
+        let read = |vary: &Vary| {
+            let mut alike = resource.variants.iter().filter(|variant| variant.head().vary == *vary);
+            match alike.find(|variant| variant.is_asked_for_again(request)) {
+                Some(variant) => Cow::Borrowed(variant.selection().1),
+                None => Cow::Owned(vary.selecting(request).into()),
+            }
+        };
         let selected = resource.variants.iter().filter(|variant| {
             let vary = &variant.head().vary;
             if vary.names().is_some_and(<[_]>::is_empty) {
                 return true;
             }
             if selecting.as_ref().is_none_or(|(known, _)| *known != vary) {
-                selecting = Some((vary, vary.selecting(request)));
+                selecting = Some((vary, read(vary)));
             }
             selecting.as_ref().is_some_and(|(_, selecting)| variant.selected_as(selecting))
         });

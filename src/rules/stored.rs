@@ -248,6 +248,8 @@ pub struct StoredResponse {
     recognised: Option<Recipe>,
     /// The values of the request's selecting fields, canonical (RFC 9111 §4.1).
     selecting: Box<[u8]>,
+    /// The same, word for word.
+    words: Box<[u8]>,
     standing: Standing,
 }
 
@@ -266,6 +268,7 @@ impl StoredResponse {
         Self {
             recognised,
             selecting: head.vary.selecting(request),
+            words: head.vary.words(request),
             head: Arc::new(head),
             content: Arc::new(recorded),
             standing,
@@ -294,6 +297,7 @@ impl StoredResponse {
         fresh.head = Arc::new(head);
         if fresh.head.vary != self.head.vary {
             fresh.selecting = fresh.head.vary.selecting(request);
+            fresh.words = fresh.head.vary.words(request);
         }
         fresh.standing = standing;
         fresh
@@ -309,6 +313,7 @@ impl StoredResponse {
         Self {
             recognised: self.recognised,
             selecting: head.vary.selecting(request),
+            words: head.vary.words(request),
             head: Arc::new(head),
             content: Arc::clone(&self.content),
             standing,
@@ -382,7 +387,13 @@ impl StoredResponse {
         self.head.vary.selects(request, &self.selecting)
     }
 
-    /// The same, for a request whose values of the fields of [`StoredHead::vary`] are these, canonical.
+    /// Whether the request has the selecting fields of the one that this response answered, word for word.
+    #[must_use]
+    pub fn is_asked_for_again(&self, request: &RequestFields) -> bool {
+        self.head.vary.repeats(request, &self.words)
+    }
+
+    /// Whether it is selected by a request whose values of the fields of [`StoredHead::vary`] are these, canonical.
     #[must_use]
     pub fn selected_as(&self, selecting: &[u8]) -> bool {
         self.head.vary.names().is_some() && *self.selecting == *selecting
@@ -420,7 +431,7 @@ impl StoredResponse {
     /// What it costs in memory, in bytes, the key not counted.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.len() + self.head.weight() + self.selecting.len() + ENTRY_OVERHEAD
+        self.len() + self.head.weight() + self.selecting.len() + self.words.len() + ENTRY_OVERHEAD
     }
 
     /// The content and its trailers: for [`promise`](super::promise) alone.

@@ -3,7 +3,7 @@
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
-use super::key::{put, put_lines, take};
+use super::key::{after_lines, put, put_lines, take};
 use super::list::{members, pieces};
 use super::preference::{self, Preferences};
 use super::request_fields::RequestFields;
@@ -59,6 +59,25 @@ impl Vary {
     #[must_use]
     pub fn selecting(&self, request: &RequestFields) -> Box<[u8]> {
         self.names().map(|names| selecting(names, request.named(names.iter()))).unwrap_or_default()
+    }
+
+    /// The lines of the named fields, word for word: a request that [repeats](Self::repeats) them selects what they
+    /// selected, and that can be seen without putting them into canonical form.
+    #[must_use]
+    pub fn words(&self, request: &RequestFields) -> Box<[u8]> {
+        let names = self.names().unwrap_or_default();
+        let fields = request.named(names.iter());
+        let mut words = Vec::new();
+        names.iter().for_each(|name| put_lines(&mut words, fields, name));
+        words.into()
+    }
+
+    /// Whether `request` has the named fields word for word as [`words`](Self::words) has written them.
+    #[must_use]
+    pub fn repeats(&self, request: &RequestFields, words: &[u8]) -> bool {
+        let Some(names) = self.names() else { return false };
+        let fields = request.named(names.iter());
+        names.iter().try_fold(words, |rest, name| after_lines(rest, fields, name)).is_some_and(<[u8]>::is_empty)
     }
 
     /// Whether `request` selects what was selected by `selecting`. Nothing selects what varies by everything.
@@ -245,6 +264,20 @@ mod tests {
             other.remove("x-b");
             prop_assert_eq!(selecting(&names, &any), selecting(&names, &other));
             let _ = Vary::of(&vary);
+        }
+
+        #[test]
+        fn a_request_repeats_another_in_the_very_same_lines(one in any_head(FIELDS), two in any_head(FIELDS)) {
+            let vary = Vary::Names([HeaderName::from_static("accept"), HeaderName::from_static("x-a")].into());
+            let names = vary.names().unwrap();
+            let lines = |head: &HeaderMap| -> Vec<Vec<HeaderValue>> {
+                names.iter().map(|name| head.get_all(name).iter().cloned().collect()).collect()
+            };
+            let fields = |head: &HeaderMap| RequestFields::new(head.clone(), false);
+            let repeats = vary.repeats(&fields(&two), &vary.words(&fields(&one)));
+            prop_assert_eq!(repeats, lines(&one) == lines(&two));
+            prop_assert!(vary.repeats(&fields(&one), &vary.words(&fields(&one))));
+            prop_assert!(!repeats || vary.selecting(&fields(&one)) == vary.selecting(&fields(&two)));
         }
 
         #[test]

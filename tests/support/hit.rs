@@ -62,9 +62,19 @@ impl Hit {
         Self { request, resource: Arc::new(Resource::default().with(stored, true, 16)), policy }
     }
 
+    /// The request, which reading takes the fields of.
+    pub fn request(&self) -> request::Parts {
+        self.request.clone()
+    }
+
     /// Reads the request.
+    pub fn read(&self, mut request: request::Parts) -> Ask {
+        ask::read(&mut request, Carried::Nothing, "http", b"api.test", &self.policy, at(10).at).unwrap()
+    }
+
+    /// The request, read.
     pub fn ask(&self) -> Ask {
-        ask::read(&mut self.request.clone(), Carried::Nothing, "http", b"api.test", &self.policy, at(10).at).unwrap()
+        self.read(self.request())
     }
 
     /// Finds what is stored.
