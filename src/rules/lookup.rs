@@ -344,7 +344,7 @@ mod tests {
                 .map(|one| {
                     one.head().tag.as_ref().map_or_else(|| "none".into(), |tag| String::from_utf8_lossy(tag.opaque()))
                 })
-                .map(std::borrow::Cow::into_owned)
+                .map(Cow::into_owned)
                 .collect();
             assert_eq!(tags, expected, "{sentence}");
         };
