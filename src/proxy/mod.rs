@@ -1,9 +1,10 @@
 //! The request's path: the one place where decisions meet I/O.
 //!
-//! A request becomes an [`Ask`] (or passes), the ask a lookup, the lookup a [`Decision`]. What needs the origin goes
+//! A request becomes an [`Ask`] (or passes), the ask a lookup, the lookup a
+//! [`Decision`](crate::rules::decide::Decision). What a policy excuses is answered in the call; for the rest, `answer` goes
 //! through the [flights](crate::flight), where requests for the same thing share one exchange that began after they all
-//! arrived; what comes back is a reply (`answer`). `read_ahead` reads content that says what is asked, `exchange` asks the origin, `take_in` lets a new representation in, `pass`
-//! forwards, `reply` renders.
+//! arrived. `read_ahead` reads content that says what is asked, `exchange` asks the origin, `take_in` lets a new
+//! representation in, `pass` forwards, `reply` renders.
 
 mod answer;
 mod checks;
