@@ -15,6 +15,7 @@ use crate::rules::decide::{Decision, decide, excused, excused_on_error, excused_
 use crate::rules::groups::Groups;
 use crate::rules::key::ExchangeKey;
 use crate::rules::lookup::Lookup;
+use crate::rules::moment::Moment;
 use crate::rules::outcome::{Excuse, Refusal};
 use crate::rules::policy::Policy;
 use crate::rules::promise::Served;
@@ -25,38 +26,58 @@ use crate::server::InterimSink;
 /// How many times a request takes part in a shared exchange before it makes its own.
 const FLIGHTS_MAX: usize = 2;
 
+/// What follows for an ask from what is stored.
+pub(super) enum Step<B> {
+    /// This reply.
+    Reply(Reply<B>),
+    /// This reply, while what was found is validated.
+    ReplyAndValidate(Reply<B>, Lookup),
+    /// The origin is to be asked; `absent` says that nothing is stored for it.
+    Exchange { lookup: Lookup, absent: bool },
+}
+
 impl<O: Origin> Proxy<O> {
-    /// Finds the reply to an ask, for which `found` is stored: from the store where a policy excuses it, or by an exchange.
+    /// Looks at what is stored for an ask, and decides.
+    pub(super) fn step(&self, ask: &Ask, policy: &Policy, now: Moment) -> Step<O::Body> {
+        if let Some(reply) = self.excused_part(ask, policy, now) {
+            return Step::Reply(reply);
+        }
+        let lookup = self.look_up(ask);
+        let invalidated = servable(ask, &lookup, policy)
+            .map(|stored| self.invalidated(ask, ask.held_at(), &stored.head().groups))
+            .unwrap_or_default();
+        match decide(ask, &lookup, policy, invalidated, now) {
+            Decision::Serve(excused) => {
+                let validates = excused.excuse() == Excuse::StaleWhileRevalidate;
+                let served = Served::Excused(excused);
+                let reply = Reply::Stored { served, status: None, ride: Ride::default() };
+                if validates { Step::ReplyAndValidate(reply, lookup) } else { Step::Reply(reply) }
+            }
+            Decision::Refuse(refusal) => Step::Reply(Reply::Refused(refusal)),
+            Decision::Pass(why) => Step::Reply(Reply::Pass(why)),
+            Decision::Fetch(_) => Step::Exchange { lookup, absent: true },
+            Decision::Check => Step::Exchange { lookup, absent: false },
+        }
+    }
+
+    /// Finds the reply to an ask, whose first step is known: from the store where a policy excuses it, or by an exchange.
     pub(super) async fn answer(
         self: &Arc<Self>,
         ask: &Arc<Ask>,
-        found: Lookup,
+        mut step: Step<O::Body>,
         policy: &Arc<Policy>,
         interim: &InterimSink,
     ) -> Reply<O::Body> {
         let store = &self.shared.store;
         let mut flights = 0;
-        let mut found = Some(found);
         loop {
-            if let Some(reply) = self.excused_part(ask, policy) {
-                return reply;
-            }
-            let lookup = found.take().unwrap_or_else(|| self.look_up(ask));
-            let invalidated = servable(ask, &lookup, policy)
-                .map(|stored| self.invalidated(ask, ask.held_at(), &stored.head().groups))
-                .unwrap_or_default();
-            let absent = match decide(ask, &lookup, policy, invalidated, self.clock.moment()) {
-                Decision::Serve(excused) => {
-                    if excused.excuse() == Excuse::StaleWhileRevalidate {
-                        self.revalidate(ask, policy, &lookup);
-                    }
-                    let served = Served::Excused(excused);
-                    return Reply::Stored { served, status: None, ride: Ride::default() };
+            let (lookup, absent) = match step {
+                Step::Reply(reply) => return reply,
+                Step::ReplyAndValidate(reply, lookup) => {
+                    self.revalidate(ask, policy, &lookup);
+                    return reply;
                 }
-                Decision::Refuse(refusal) => return Reply::Refused(refusal),
-                Decision::Pass(why) => return Reply::Pass(why),
-                Decision::Fetch(_) => true,
-                Decision::Check => false,
+                Step::Exchange { lookup, absent } => (lookup, absent),
             };
             // What is not stored is asked for as the request asks; what is stored is asked about as a whole.
             let ranged = ask.range.is_some() && lookup.found().is_none();
@@ -85,6 +106,7 @@ impl<O: Origin> Proxy<O> {
                     None => {}
                 },
             }
+            step = self.step(ask, policy, self.clock.moment());
         }
     }
 

@@ -40,19 +40,17 @@ use crate::metrics::{EvictionCause, Metrics};
 use crate::origin::{BoxError, Origin};
 use crate::routes::Routes;
 use crate::rules::ask::{self, Ask};
-use crate::rules::decide::{excused, servable};
 use crate::rules::forwarding::{Marks, Via};
 use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Learned;
-use crate::rules::lookup::Lookup;
 use crate::rules::moment::Moment;
-use crate::rules::outcome::{Excuse, PassReason};
+use crate::rules::outcome::PassReason;
 use crate::rules::policy::Policy;
-use crate::rules::promise::Served;
 use crate::rules::query::{self, Carried};
 use crate::server::{Drain, Peer};
 use crate::store::Store;
 
+use self::answer::Step;
 use self::exchange::digest_of;
 use self::pass::Passed;
 use self::read_ahead::{NoQuery, ReadAhead};
@@ -239,12 +237,11 @@ impl<O: Origin> Proxy<O> {
                 return later(async move { self.pass(call.passing(why, None), visit).await });
             }
         };
-        let lookup = self.look_up(&ask);
-        match self.excused(&ask, &lookup, &policy) {
-            Some(reply) if reply.dear_digests(&ask).is_empty() => at_once(self.render(&ask, visit, reply)),
-            _ => {
+        match self.step(&ask, &policy, arrived) {
+            Step::Reply(reply) if reply.is_ready(&ask) => at_once(self.render(&ask, visit, reply)),
+            step => {
                 let call = call(head, target, peer, policy);
-                later(self.handle_ask(call, Arc::new(ask), lookup, visit))
+                later(self.handle_ask(call, Arc::new(ask), step, visit))
             }
         }
     }
@@ -265,8 +262,8 @@ impl<O: Origin> Proxy<O> {
         };
         match read {
             Ok(ask) => {
-                let lookup = self.look_up(&ask);
-                self.handle_ask(call, Arc::new(ask), lookup, visit).await
+                let step = self.step(&ask, &call.policy, self.clock.moment());
+                self.handle_ask(call, Arc::new(ask), step, visit).await
             }
             Err(why) => self.pass(call.passing(why, None), visit).await,
         }
@@ -277,14 +274,14 @@ impl<O: Origin> Proxy<O> {
         self: Arc<Self>,
         call: Call<C>,
         ask: Arc<Ask>,
-        lookup: Lookup,
+        step: Step<O::Body>,
         visit: Visit,
     ) -> Response<Body<O::Body>>
     where
         C: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         C::Error: Into<BoxError>,
     {
-        match self.answer(&ask, lookup, &call.policy, &call.peer.interim).await {
+        match self.answer(&ask, step, &call.policy, &call.peer.interim).await {
             Reply::Pass(why) => Box::pin(self.pass(call.passing(why, Some(ask)), visit)).await,
             reply => {
                 for (stored, algorithm) in reply.dear_digests(&ask) {
@@ -309,22 +306,6 @@ impl<O: Origin> Proxy<O> {
         ask.fields.leave_by(self.hop(head.version, target, peer));
         ask.twin = self.twin(&ask);
         Ok(ask)
-    }
-
-    /// The reply from what is stored, where a policy excuses it.
-    fn excused(&self, ask: &Ask, lookup: &Lookup, policy: &Policy) -> Option<Reply<O::Body>> {
-        if let Some(reply) = self.excused_part(ask, policy) {
-            return Some(reply);
-        }
-        let stored = servable(ask, lookup, policy)?;
-        let invalidated = self.invalidated(ask, ask.held_at(), &stored.head().groups);
-        let excused = excused(ask, stored, policy, invalidated, ask.arrived)?;
-        // What is to be validated meanwhile is left to `answer`, which can.
-        (excused.excuse() != Excuse::StaleWhileRevalidate).then(|| Reply::Stored {
-            served: Served::Excused(excused),
-            status: None,
-            ride: Ride::default(),
-        })
     }
 }
 

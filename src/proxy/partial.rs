@@ -19,6 +19,7 @@ use crate::rules::completion::Completion;
 use crate::rules::decide::{excused_part, shared_by_check};
 use crate::rules::judge::{Exchange, part};
 use crate::rules::learn::Shown;
+use crate::rules::moment::Moment;
 use crate::rules::outcome::{FetchReason, SkipReason, Why};
 use crate::rules::partial::{self, Kept, PartialResponse, RecordedPart};
 use crate::rules::policy::{Policy, Strategy};
@@ -36,12 +37,12 @@ impl<O: Origin> Proxy<O> {
     }
 
     /// The reply from a stored part that has what is asked for, where a policy excuses it.
-    pub(super) fn excused_part(&self, ask: &Ask, policy: &Policy) -> Option<Reply<O::Body>> {
+    pub(super) fn excused_part(&self, ask: &Ask, policy: &Policy, now: Moment) -> Option<Reply<O::Body>> {
         ask.range.as_ref()?;
         let resource = self.shared.store.lookup(&ask.key)?;
         let part = resource.part(&ask.fields)?;
         let invalidated = self.invalidated(ask, &ask.key, &part.head().groups);
-        let excused = excused_part(ask, part, policy, invalidated, ask.arrived)?;
+        let excused = excused_part(ask, part, policy, invalidated, now)?;
         Reply::part(ask, Served::Excused(excused), None, Ride::default())
     }
 

@@ -64,9 +64,12 @@ impl<B> Reply<B> {
         let part = served.part_for(ask)?;
         Some(Self::Part { served, part, status, ride })
     }
-}
 
-impl<B> Reply<B> {
+    /// Whether it can be rendered without waiting for anything.
+    pub(super) fn is_ready(&self, ask: &Ask) -> bool {
+        !matches!(self, Self::Pass(_)) && self.dear_digests(ask).is_empty()
+    }
+
     /// The digests that it states and that nobody has computed yet, of content that is too much for a runtime's thread:
     /// to be computed before it is rendered.
     pub(super) fn dear_digests(&self, ask: &Ask) -> Vec<(Arc<StoredResponse>, Algorithm)> {

@@ -3,7 +3,6 @@
 use http::{HeaderMap, StatusCode, header, response};
 
 use super::ask::Ask;
-use super::directives::ResponseDirectives;
 use super::moment::Moment;
 use super::outcome::SkipReason;
 use super::policy::{Policy, Verify};
@@ -27,17 +26,12 @@ pub fn refused_at_sight(answer: &response::Parts, policy: &Policy) -> Option<Ski
     if answer.status != StatusCode::OK || policy.verify == Verify::Off {
         return None;
     }
-    let directives = directives(&answer.headers, policy);
+    let directives = targeted::effective(&answer.headers, &policy.targeted);
     if directives.must_understand {
         return None;
     }
     let private = || directives.private.is_everything().then_some(SkipReason::Private);
     directives.no_store.then_some(SkipReason::NoStore).or_else(private)
-}
-
-/// What a response says to this cache.
-pub(super) fn directives(head: &HeaderMap, policy: &Policy) -> ResponseDirectives {
-    targeted::directives(head, &policy.targeted).unwrap_or_else(|| ResponseDirectives::parse(head))
 }
 
 /// Decides whether the response to `ask` may be stored. `head` is `answer`'s head, read for storing.

@@ -28,7 +28,7 @@ pub fn remove_hop_by_hop(head: &mut HeaderMap) {
         .iter()
         .flat_map(|line| members(line.as_bytes()))
         // Most say how long the connection lasts, which is no field.
-        .filter(|option| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive"))
+        .filter(|option| !is_about_persistence(option))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         // "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of
         // the content." Obeying one would let a stranger hide a credential or a key from the origin (CVE-2022-1388).
@@ -50,6 +50,11 @@ pub fn remove_hop_by_hop(head: &mut HeaderMap) {
     if trailers {
         head.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+}
+
+/// Whether a connection option nominates no field, but says whether the connection lasts (RFC 9112 §9.3).
+pub(super) fn is_about_persistence(option: &[u8]) -> bool {
+    option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
 }
 
 /// Whether a field of this name is for one connection only, nominated or not.

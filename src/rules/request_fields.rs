@@ -92,9 +92,7 @@ pub(super) fn leaves_as_sent(name: &HeaderName) -> bool {
 /// Whether `Connection` nominates no field (RFC 9110 §7.6.1): it says at most how long the connection lasts.
 pub(super) fn nominates_none(received: &HeaderMap) -> bool {
     let lines = received.get_all(header::CONNECTION).iter();
-    lines
-        .flat_map(|line| list::members(line.as_bytes()))
-        .all(|option| option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive"))
+    lines.flat_map(|line| list::members(line.as_bytes())).all(fields::is_about_persistence)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use super::recognise::{self, Recipe};
 use super::request_fields::RequestFields;
 use super::validator::{self, EntityTag};
 use super::vary::Vary;
-use super::{admit, freshness, integrity};
+use super::{freshness, integrity, targeted};
 
 /// A response body whose every byte was received: the end was seen, and the declared length and digests agree.
 #[derive(Clone, Debug)]
@@ -152,7 +152,7 @@ impl StoredHead {
         policy: &Policy,
         now: Now,
     ) -> Self {
-        let directives = admit::directives(&fields, policy);
+        let directives = targeted::effective(&fields, &policy.targeted);
         // RFC 9111 §5.2.2.7: with field names, "a shared cache MUST NOT store the specified field name(s)".
         for name in directives.private.fields() {
             fields.remove(name);

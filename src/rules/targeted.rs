@@ -30,6 +30,12 @@ pub fn directives(head: &HeaderMap, fields: &[HeaderName]) -> Option<ResponseDir
     })
 }
 
+/// What a response says to this cache: by the first of these fields that can be read, or by `Cache-Control`.
+#[must_use]
+pub fn effective(head: &HeaderMap, fields: &[HeaderName]) -> ResponseDirectives {
+    directives(head, fields).unwrap_or_else(|| ResponseDirectives::parse(head))
+}
+
 /// The directives that the members of a field are; unknown ones and parameters are ignored (RFC 9213 §2.1). `None` where
 /// a value is of the wrong type.
 fn read(members: &Dictionary) -> Option<ResponseDirectives> {
