@@ -11,7 +11,6 @@ mod marks;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
@@ -181,10 +180,10 @@ impl Store {
         self.uncacheable.insert(key, now);
     }
 
-    /// Whether such a response was found not to be storable within the last `within`.
+    /// When such a response was last remembered not to be storable.
     #[must_use]
-    pub fn is_uncacheable(&self, key: &ExchangeKey, now: Moment, within: Duration) -> bool {
-        self.uncacheable.get(key).is_some_and(|since| now.since(since) < within)
+    pub fn uncacheable_since(&self, key: &ExchangeKey) -> Option<Moment> {
+        self.uncacheable.get(key)
     }
 
     /// How many keys there are.

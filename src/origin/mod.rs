@@ -96,6 +96,12 @@ impl Body for RequestBody {
     }
 }
 
+/// What makes a request to the origin, as often as it has to be sent.
+///
+/// It is called once, and again only where the request that it made had no content or [`RequestBody::Full`], which it
+/// has to make again as it was.
+pub type Outgoing<'a> = dyn FnMut() -> Request<RequestBody> + Send + 'a;
+
 /// Where requests go.
 ///
 /// The request's URI is in origin form and its path and query reach the origin byte for byte. `Host` is set by the
@@ -106,11 +112,11 @@ pub trait Origin: Send + Sync + 'static {
     /// A response body as it arrives.
     type Body: Body<Data = Bytes, Error = OriginError> + Send + Unpin + 'static;
 
-    /// Sends `request` and waits, within the configured deadlines, for the response head.
+    /// Sends what `outgoing` makes and waits, within the configured deadlines, for the response head.
     fn send(
         &self,
         purpose: Purpose,
-        request: Request<RequestBody>,
+        outgoing: &mut Outgoing<'_>,
     ) -> impl Future<Output = Result<Response<Self::Body>, OriginError>> + Send;
 }
 

@@ -4,21 +4,22 @@
 //! out to have been closed while nobody looked. [`super::pool`] keeps connections, [`super::connect`] opens them.
 
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
 use super::body::{NetworkBody, Upload};
 use super::connect::Connector;
-use super::pool::{Lease, Link, Pool, Want};
+use super::pool::{Lease, Link, Pool, Shared, Want};
 use super::tls::OriginSetupError;
-use super::{Origin, OriginError, Purpose, RequestBody, failure};
+use super::{Origin, OriginError, Outgoing, Purpose, RequestBody, failure};
 use crate::clock::Clock;
 use crate::config::{self, OriginPlace};
 
@@ -57,13 +58,38 @@ struct Asked {
     purpose: Purpose,
     head: bool,
     upgrade: bool,
+    /// Whether the request may be sent again.
+    repeatable: bool,
 }
+
+impl Asked {
+    fn by(purpose: Purpose, request: &request::Parts, body: &RequestBody) -> Self {
+        Self {
+            purpose,
+            head: request.method == Method::HEAD,
+            upgrade: request.headers.contains_key(UPGRADE),
+            repeatable: is_repeatable(&request.method, body),
+        }
+    }
+}
+
+/// A request on its way.
+struct Begun<S> {
+    sent: S,
+    asked: Asked,
+    upload: Option<Upload>,
+}
+
+/// A request that hyper sends, until the head of its response.
+trait Sent: Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + Send {}
+
+impl<S> Sent for S where S: Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + Send {}
 
 /// An exchange that brought no response head.
 struct Failed {
     error: OriginError,
-    /// The request, where it never began to be sent.
-    request: Option<Request<RequestBody>>,
+    /// Whether the request may be sent again on another connection: this one turned out to have been closed.
+    again: bool,
     /// The connection to avoid.
     generation: u64,
 }
@@ -102,71 +128,100 @@ impl NetworkOrigin {
         &self.counters
     }
 
+    /// One request and the head of its response, over an HTTP/1.1 connection.
     async fn exchange(
         &self,
         pool: &Pool,
-        link: Link,
-        request: Request<RequestBody>,
-        asked: Asked,
+        mut lease: Lease,
+        reused: bool,
+        purpose: Purpose,
+        outgoing: &mut Outgoing<'_>,
     ) -> Result<Response<NetworkBody>, Failed> {
-        let (mut parts, body) = request.into_parts();
-        let (body, upload) = Upload::watch(body, self.clock);
-        match link {
-            Link::H1 { mut lease, reused } => {
-                parts.version = Version::HTTP_11;
-                parts.uri = origin_form(parts.uri);
-                nominate_te(&mut parts.headers);
-                let sent = lease.sender.try_send_request(Request::from_parts(parts, body));
-                match self.head(sent, upload).await {
-                    Ok(response) => self.received(response, lease, asked).map_err(Failed::outright),
-                    Err(failed) => {
-                        let garbage = reused && matches!(failed.error, OriginError::Protocol(_));
-                        if garbage {
-                            // On a connection that worked before, this is the tail of an earlier answer.
-                            pool.desynchronised();
-                        }
-                        Err(failed)
-                    }
+        let Begun { sent, asked, upload } = self.begin(&mut lease, purpose, outgoing);
+        match self.head(pin!(sent), upload.as_ref(), reused && asked.repeatable).await {
+            Ok(response) => self.received(response, lease, asked).map_err(Failed::outright),
+            Err(failed) => {
+                if reused && matches!(failed.error, OriginError::Protocol(_)) {
+                    // On a connection that worked before, this is the tail of an earlier answer.
+                    pool.desynchronised();
                 }
-            }
-            Link::H2 { mut sender, generation, .. } => {
-                parts.version = Version::HTTP_2;
-                parts.uri = self.absolute_form(parts.uri, &mut parts.headers);
-                let sent = sender.try_send_request(Request::from_parts(parts, body));
-                match self.head(sent, upload).await {
-                    Ok(response) => {
-                        let longest = self.longest_silence(asked.purpose);
-                        Ok(response.map(|body| NetworkBody::new(body, None, false, longest)))
-                    }
-                    Err(failed) => {
-                        if failed.error == OriginError::ResponseTimeout {
-                            pool.forget(generation);
-                        }
-                        Err(Failed { generation, ..failed })
-                    }
-                }
+                Err(failed)
             }
         }
     }
 
+    /// The same over the shared HTTP/2 connection.
+    async fn exchange_shared(
+        &self,
+        pool: &Pool,
+        mut shared: Shared,
+        purpose: Purpose,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Result<Response<NetworkBody>, Failed> {
+        let Begun { sent, asked, upload } = self.begin_shared(&mut shared, purpose, outgoing);
+        match self.head(pin!(sent), upload.as_ref(), shared.reused && asked.repeatable).await {
+            Ok(response) => {
+                let longest = self.longest_silence(asked.purpose);
+                Ok(response.map(|body| NetworkBody::new(body, None, false, longest)))
+            }
+            Err(failed) => {
+                if failed.error == OriginError::ResponseTimeout {
+                    pool.forget(shared.generation);
+                }
+                Err(Failed { generation: shared.generation, ..failed })
+            }
+        }
+    }
+
+    /// Makes a request and hands it to its connection. No future: what is only needed until here is not held until the
+    /// answer.
+    fn begin(&self, lease: &mut Lease, purpose: Purpose, outgoing: &mut Outgoing<'_>) -> Begun<impl Sent + use<>> {
+        let (mut parts, body) = outgoing().into_parts();
+        let asked = Asked::by(purpose, &parts, &body);
+        let (body, upload) = Upload::watch(body, self.clock);
+        parts.version = Version::HTTP_11;
+        parts.uri = origin_form(parts.uri);
+        nominate_te(&mut parts.headers);
+        Begun { sent: lease.sender.try_send_request(Request::from_parts(parts, body)), asked, upload }
+    }
+
+    /// The same for HTTP/2.
+    fn begin_shared(
+        &self,
+        shared: &mut Shared,
+        purpose: Purpose,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Begun<impl Sent + use<>> {
+        let (mut parts, body) = outgoing().into_parts();
+        let asked = Asked::by(purpose, &parts, &body);
+        let (body, upload) = Upload::watch(body, self.clock);
+        parts.version = Version::HTTP_2;
+        parts.uri = self.absolute_form(parts.uri, &mut parts.headers);
+        Begun { sent: shared.sender.try_send_request(Request::from_parts(parts, body)), asked, upload }
+    }
+
     /// Waits for the head: `response_timeout` from sending the request, or from the last of its content that moved.
+    /// `repeatable` says that the request may be sent again, should its connection turn out to have been closed.
     async fn head(
         &self,
-        sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
-        upload: Option<Upload>,
+        mut sent: Pin<&mut impl Sent>,
+        upload: Option<&Upload>,
+        repeatable: bool,
     ) -> Result<Response<Incoming>, Failed> {
-        let mut sent = std::pin::pin!(sent);
         let mut left = self.response_timeout;
         loop {
             match tokio::time::timeout(left, sent.as_mut()).await {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(mut error)) => {
-                    let request = error.take_message();
+                    // hyper gives a request back if it never began to write it. In the usual race it did: the origin's
+                    // FIN crossed the request.
+                    let unsent = error.take_message().is_some();
                     let error = failure::before_head(&error.into_error(), upload.is_some());
-                    return Err(Failed { error, request, generation: 0 });
+                    let closed = unsent || matches!(error, OriginError::ConnectionTerminated(_));
+                    return Err(Failed { error, again: repeatable && closed, generation: 0 });
                 }
                 Err(_) => {
-                    let silent = upload.as_ref().map_or(Duration::MAX, Upload::silent_for);
+                    let silent = upload.map_or(Duration::MAX, Upload::silent_for);
                     left = self.response_timeout.saturating_sub(silent);
                     if left.is_zero() {
                         return Err(Failed::outright(OriginError::ResponseTimeout));
@@ -174,6 +229,22 @@ impl NetworkOrigin {
                 }
             }
         }
+    }
+
+    /// Sends the request once more, on a connection that is younger than `generation`.
+    async fn send_again(
+        &self,
+        pool: &Arc<Pool>,
+        generation: u64,
+        purpose: Purpose,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Result<Response<NetworkBody>, OriginError> {
+        self.counters.retries.fetch_add(1, Ordering::Relaxed);
+        let exchanged = match pool.acquire(Want::Fresh(generation)).await? {
+            Link::Own { lease, reused } => self.exchange(pool, lease, reused, purpose, outgoing).await,
+            Link::Shared(shared) => self.exchange_shared(pool, shared, purpose, outgoing).await,
+        };
+        exchanged.map_err(|failed| failed.error)
     }
 
     /// Judges an HTTP/1.1 response head. Every error here drops the lease, and so closes the connection.
@@ -216,73 +287,39 @@ impl NetworkOrigin {
 
 impl Failed {
     const fn outright(error: OriginError) -> Self {
-        Self { error, request: None, generation: 0 }
+        Self { error, again: false, generation: 0 }
     }
 }
 
 impl Origin for NetworkOrigin {
     type Body = NetworkBody;
 
-    async fn send(
-        &self,
-        purpose: Purpose,
-        request: Request<RequestBody>,
-    ) -> Result<Response<NetworkBody>, OriginError> {
+    async fn send(&self, purpose: Purpose, outgoing: &mut Outgoing<'_>) -> Result<Response<NetworkBody>, OriginError> {
         let pool = if purpose == Purpose::Check { &self.checks } else { &self.others };
-        let asked =
-            Asked { purpose, head: request.method() == Method::HEAD, upgrade: request.headers().contains_key(UPGRADE) };
-        let link = pool.acquire(Want::Any).await?;
-        let repeatable = link.is_reused() && is_repeatable(&request);
-        // hyper gives a request back only if it never began to write it. In the usual race it did: the origin's FIN
-        // crossed the request, so the copy is needed.
-        let copy = repeatable.then(|| copy(&request));
-        let failed = match self.exchange(pool, link, request, asked).await {
-            Ok(response) => return Ok(response),
-            Err(failed) => failed,
+        // All but the use of a connection that is at hand is boxed: it is rare, and takes more room.
+        let link = match pool.at_hand() {
+            Some(link) => link,
+            None => Box::pin(pool.acquire(Want::Any)).await?,
         };
-        let closed = failed.request.is_some() || matches!(failed.error, OriginError::ConnectionTerminated(_));
-        match failed.request.or(copy) {
-            Some(request) if repeatable && closed => {
-                self.counters.retries.fetch_add(1, Ordering::Relaxed);
-                let again = Box::pin(async {
-                    let link = pool.acquire(Want::Fresh(failed.generation)).await?;
-                    self.exchange(pool, link, request, asked).await.map_err(|failed| failed.error)
-                });
-                again.await
-            }
-            _ => Err(failed.error),
+        let exchanged = match link {
+            Link::Own { lease, reused } => self.exchange(pool, lease, reused, purpose, outgoing).await,
+            Link::Shared(shared) => Box::pin(self.exchange_shared(pool, shared, purpose, outgoing)).await,
+        };
+        match exchanged {
+            Ok(response) => Ok(response),
+            Err(failed) if failed.again => Box::pin(self.send_again(pool, failed.generation, purpose, outgoing)).await,
+            Err(failed) => Err(failed.error),
         }
     }
 }
 
-impl Link {
-    const fn is_reused(&self) -> bool {
-        match self {
-            Self::H1 { reused, .. } | Self::H2 { reused, .. } => *reused,
-        }
-    }
-}
-
-fn is_repeatable(request: &Request<RequestBody>) -> bool {
-    match request.body() {
-        RequestBody::Empty => matches!(*request.method(), Method::GET | Method::HEAD),
+fn is_repeatable(method: &Method, body: &RequestBody) -> bool {
+    match body {
+        RequestBody::Empty => matches!(*method, Method::GET | Method::HEAD),
         // A query, and so safe: RFC 9110 §9.2.2 lets a proxy repeat it, whatever its method, as it knows that.
         RequestBody::Full(_) => true,
         RequestBody::Stream(_) => false,
     }
-}
-
-fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(match request.body() {
-        RequestBody::Full(content) => RequestBody::Full(content.clone()),
-        RequestBody::Empty | RequestBody::Stream(_) => RequestBody::Empty,
-    });
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    // Who is to hear of interim responses.
-    *copy.extensions_mut() = request.extensions().clone();
-    copy
 }
 
 /// A sender of `TE` names it in `Connection`, or the next hop may forward what was meant for it (RFC 9110 §10.1.4).

@@ -45,8 +45,19 @@ pub(super) enum Want {
 
 /// A connection for one request.
 pub(super) enum Link {
-    H1 { lease: Lease, reused: bool },
-    H2 { sender: H2, generation: u64, reused: bool },
+    /// One of HTTP/1.1, for this request alone.
+    Own {
+        lease: Lease,
+        reused: bool,
+    },
+    Shared(Shared),
+}
+
+/// The HTTP/2 connection.
+pub(super) struct Shared {
+    pub(super) sender: H2,
+    pub(super) generation: u64,
+    pub(super) reused: bool,
 }
 
 pub(super) struct Pool {
@@ -100,6 +111,16 @@ impl Pool {
         })
     }
 
+    /// A connection of HTTP/1.1 that is idle and may be used, if there is one.
+    pub(super) fn at_hand(self: &Arc<Self>) -> Option<Link> {
+        if self.speaks_h2.load(Ordering::Relaxed) {
+            return None;
+        }
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        let sender = self.take_idle()?;
+        Some(Link::Own { lease: self.lease(sender, permit), reused: true })
+    }
+
     /// A connection, within the connect timeout.
     pub(super) async fn acquire(self: &Arc<Self>, want: Want) -> Result<Link, OriginError> {
         let deadline = Instant::now() + self.connect_timeout;
@@ -110,18 +131,18 @@ impl Pool {
         if let Want::Any = want
             && let Some(sender) = self.take_idle()
         {
-            return Ok(Link::H1 { lease: self.lease(sender, permit), reused: true });
+            return Ok(Link::Own { lease: self.lease(sender, permit), reused: true });
         }
         self.make_room();
         match self.dial(deadline).await? {
-            Dialled::H1(sender) => Ok(Link::H1 { lease: self.lease(sender, permit), reused: false }),
+            Dialled::H1(sender) => Ok(Link::Own { lease: self.lease(sender, permit), reused: false }),
             Dialled::H2(sender) => {
                 self.speaks_h2.store(true, Ordering::Relaxed);
                 let generation = self.next_generation();
                 if let Ok(mut shared) = self.shared.try_lock() {
                     *shared = Some((generation, sender.clone()));
                 }
-                Ok(Link::H2 { sender, generation, reused: false })
+                Ok(Link::Shared(Shared { sender, generation, reused: false }))
             }
         }
     }
@@ -133,20 +154,20 @@ impl Pool {
             && !sender.is_closed()
             && !matches!(want, Want::Fresh(after) if *generation <= after)
         {
-            return Ok(Link::H2 { sender: sender.clone(), generation: *generation, reused: true });
+            return Ok(Link::Shared(Shared { sender: sender.clone(), generation: *generation, reused: true }));
         }
         *shared = None;
         match self.dial(deadline).await? {
             Dialled::H2(sender) => {
                 let generation = self.next_generation();
                 *shared = Some((generation, sender.clone()));
-                Ok(Link::H2 { sender, generation, reused: false })
+                Ok(Link::Shared(Shared { sender, generation, reused: false }))
             }
             // The origin changed its mind about ALPN.
             Dialled::H1(sender) => {
                 self.speaks_h2.store(false, Ordering::Relaxed);
                 drop(shared);
-                Ok(Link::H1 { lease: self.lease(sender, self.permit(deadline).await?), reused: false })
+                Ok(Link::Own { lease: self.lease(sender, self.permit(deadline).await?), reused: false })
             }
         }
     }

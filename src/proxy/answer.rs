@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Proxy;
-use super::exchange::{self, Answer, Found};
+use super::exchange::{self, Answer, Found, Remembered, Wanted};
 use super::reply::Reply;
 use super::visit::Ride;
 use crate::flight::{Began, Landing, Member, TooManyWaiters};
@@ -69,6 +69,7 @@ impl<O: Origin> Proxy<O> {
         interim: &InterimSink,
     ) -> Reply<O::Body> {
         let store = &self.shared.store;
+        let is_believed = |since| self.clock.moment().since(since) < self.config.cache.uncacheable_for;
         let mut flights = 0;
         loop {
             let (lookup, absent) = match step {
@@ -83,12 +84,11 @@ impl<O: Origin> Proxy<O> {
             let ranged = ask.range.is_some() && lookup.found().is_none();
             let extent = if ranged { Extent::Range } else { Extent::Whole };
             let key = ask.exchange_key(&lookup.vary(), extent);
-            let forget = self.config.cache.uncacheable_for;
-            let alone = flights >= FLIGHTS_MAX
-                || !policy.collapse.enabled
-                || (absent && store.is_uncacheable(&key, self.clock.moment(), forget));
+            let since = if absent { store.uncacheable_since(&key) } else { None };
+            let alone = flights >= FLIGHTS_MAX || !policy.collapse.enabled || since.is_some_and(is_believed);
+            let wanted = Wanted { extent, remembered: Remembered { key, since }, interim: interim.clone() };
             if alone {
-                let exchange = self.exchange(ask, policy, extent, self.clock.moment(), interim.clone());
+                let exchange = self.exchange(ask, policy, wanted, self.clock.moment());
                 // Boxed, as most wait for an exchange that runs elsewhere.
                 let answer = Box::pin(exchange).await;
                 // An exchange of one's own began after the request arrived and went out with its fields.
@@ -97,7 +97,7 @@ impl<O: Origin> Proxy<O> {
             flights += 1;
             // A second try is seated with what begins after the request arrived: that it can use.
             let lease = if flights > 1 || ask.demands_validation() { Duration::ZERO } else { policy.verify.lease() };
-            match self.ride((key, extent), ask, policy, lease, interim.clone()).await {
+            match self.ride(wanted, ask, policy, lease).await {
                 Err(refusal) => return Reply::Refused(refusal),
                 Ok(None) => {}
                 Ok(Some((answer, starter))) => match self.usable(ask, policy, &answer, starter) {
@@ -113,13 +113,12 @@ impl<O: Origin> Proxy<O> {
     /// Validates what is served stale meanwhile (RFC 5861 §3), unless an exchange for it runs already. Nobody waits for
     /// the answer; where too many requests wait, it is left to a later one.
     fn revalidate(self: &Arc<Self>, ask: &Arc<Ask>, policy: &Arc<Policy>, lookup: &Lookup) {
-        let joined = self.join(
-            (ask.exchange_key(&lookup.vary(), Extent::Whole), Extent::Whole),
-            ask,
-            policy,
-            Duration::MAX,
-            InterimSink::default(),
-        );
+        let wanted = Wanted {
+            extent: Extent::Whole,
+            remembered: Remembered { key: ask.exchange_key(&lookup.vary(), Extent::Whole), since: None },
+            interim: InterimSink::default(),
+        };
+        let joined = self.join(wanted, ask, policy, Duration::MAX);
         if let Some(member) = joined.ok().filter(Member::is_starter) {
             tokio::spawn(member.landed());
         }
@@ -128,27 +127,26 @@ impl<O: Origin> Proxy<O> {
     /// Finds a place in an exchange that began at most `lease` before the request arrived.
     fn join(
         self: &Arc<Self>,
-        (key, extent): (ExchangeKey, Extent),
+        wanted: Wanted,
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         lease: Duration,
-        interim: InterimSink,
     ) -> Result<Member<ExchangeKey, Answer<O::Body>>, TooManyWaiters> {
         let (proxy, asker, rules) = (Arc::clone(self), Arc::clone(ask), Arc::clone(policy));
-        let start = move |began: Began| async move { proxy.exchange(&asker, &rules, extent, began.at, interim).await };
+        let key = wanted.remembered.key.clone();
+        let start = move |began: Began| async move { proxy.exchange(&asker, &rules, wanted, began.at).await };
         self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start)
     }
 
     /// Takes part in a shared exchange; `None` when it was lost and another is worth a try.
     async fn ride(
         self: &Arc<Self>,
-        (key, extent): (ExchangeKey, Extent),
+        wanted: Wanted,
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
         lease: Duration,
-        interim: InterimSink,
     ) -> Result<Option<(Arc<Answer<O::Body>>, bool)>, Refusal> {
-        let member = self.join((key, extent), ask, policy, lease, interim).map_err(|_| Refusal::Waiters)?;
+        let member = self.join(wanted, ask, policy, lease).map_err(|_| Refusal::Waiters)?;
         match tokio::time::timeout(self.config.limits.wait_max, member.landed()).await {
             Err(_) => Err(Refusal::WaitedOut),
             Ok(Landing::Lost) => Ok(None),

@@ -29,9 +29,12 @@ impl<O: Origin> Proxy<O> {
         errand: Errand,
         check: Check,
     ) -> (Found<O::Body>, CheckResult) {
-        let mut request = self.check_request(&errand, Method::GET);
-        question::set_condition(&check, &errand.policy, request.headers_mut());
-        let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, request).await {
+        let mut outgoing = || {
+            let mut request = self.check_request(&errand, Method::GET);
+            question::set_condition(&check, &errand.policy, request.headers_mut());
+            request
+        };
+        let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, &mut outgoing).await {
             Ok(answered) => answered,
             Err(error) => return failed(errand, error),
         };
@@ -70,9 +73,12 @@ impl<O: Origin> Proxy<O> {
     }
 
     pub(super) async fn check_head(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
-        let mut request = self.check_request(&errand, Method::HEAD);
-        request.headers_mut().insert(WANT_REPR_DIGEST, integrity::EITHER);
-        let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, request).await {
+        let mut outgoing = || {
+            let mut request = self.check_request(&errand, Method::HEAD);
+            request.headers_mut().insert(WANT_REPR_DIGEST, integrity::EITHER);
+            request
+        };
+        let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, &mut outgoing).await {
             Ok(answered) => answered,
             Err(error) => return failed(errand, error),
         };
@@ -91,8 +97,8 @@ impl<O: Origin> Proxy<O> {
             }
             // HEAD's fields may differ from GET's for no better reason than that it is HEAD: the bytes tell.
             Verdict::Changed | Verdict::Answered => {
-                let request = self.request(&errand, Method::GET);
-                let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, request).await {
+                let mut outgoing = || self.request(&errand, Method::GET);
+                let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, &mut outgoing).await {
                     Ok(answered) => answered,
                     Err(error) => return failed(errand, error),
                 };
@@ -140,8 +146,7 @@ impl<O: Origin> Proxy<O> {
 
     /// Makes a full GET and holds it against the stored bytes as it arrives.
     pub(super) async fn check_body(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
-        let request = self.request(&errand, Method::GET);
-        match self.ask_origin(&errand, Purpose::Check, request).await {
+        match self.ask_origin(&errand, Purpose::Check, &mut || self.request(&errand, Method::GET)).await {
             Err(error) => failed(errand, error),
             Ok((response, exchange)) => self.compare(errand, &check, response, exchange).await,
         }
@@ -151,8 +156,8 @@ impl<O: Origin> Proxy<O> {
     async fn unproven(self: &Arc<Self>, errand: Errand, check: Check, why: Unproven) -> (Found<O::Body>, CheckResult) {
         self.watch.metrics.unproven(why);
         let began = self.clock.moment();
-        let request = self.request(&errand, Method::GET);
-        let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, request).await {
+        let mut outgoing = || self.request(&errand, Method::GET);
+        let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, &mut outgoing).await {
             Ok(answered) => answered,
             Err(error) => return failed(errand, error),
         };
@@ -233,13 +238,16 @@ impl<O: Origin> Proxy<O> {
         filled: Arc<Filled>,
         why: FetchReason,
     ) -> Answer<O::Body> {
-        let mut request = self.check_request(&errand, Method::GET);
-        if let Some(tag) = filled.tag() {
-            request.headers_mut().insert(header::IF_NONE_MATCH, tag.to_header_value());
-        }
+        let mut outgoing = || {
+            let mut request = self.check_request(&errand, Method::GET);
+            if let Some(tag) = filled.tag() {
+                request.headers_mut().insert(header::IF_NONE_MATCH, tag.to_header_value());
+            }
+            request
+        };
         let began = self.clock.moment();
         let policy = Arc::clone(&errand.policy);
-        let (found, result) = match self.ask_origin(&errand, Purpose::Check, request).await {
+        let (found, result) = match self.ask_origin(&errand, Purpose::Check, &mut outgoing).await {
             Err(error) => failed(errand, error),
             Ok((response, _)) if response.status() == StatusCode::NOT_MODIFIED => {
                 let repeated = EntityTag::of(response.headers()).is_some_and(|tag| filled.tag() == Some(&tag));

@@ -1,7 +1,7 @@
 //! The digest endpoint: where the SHA-256 of a current representation can be asked for.
 
 use bytes::Bytes;
-use http::{Method, response};
+use http::{Method, Uri, response};
 use http_body_util::{BodyExt, Limited};
 
 use super::Proxy;
@@ -42,13 +42,17 @@ pub(super) fn client(config: &Config) -> Result<Option<reqwest::Client>, reqwest
 impl<O: Origin> Proxy<O> {
     /// Asks the origin itself, with the asker's own fields.
     pub(super) async fn digest_on_origin(&self, errand: &Errand, template: &str) -> Result<Digested, OriginError> {
-        let mut request = self.check_request(errand, Method::GET);
         let target = fill_template(template, &errand.ask);
-        *request.uri_mut() =
+        let uri: Uri =
             target.parse().map_err(|_| OriginError::Protocol(format!("the digest target {target:?} is not valid")))?;
-        // What is announced there is announced of the digest, not of what the client asked for.
-        request.extensions_mut().clear();
-        let (response, exchange) = self.ask_origin(errand, Purpose::Check, request).await?;
+        let mut outgoing = || {
+            let mut request = self.check_request(errand, Method::GET);
+            *request.uri_mut() = uri.clone();
+            // What is announced there is announced of the digest, not of what the client asked for.
+            request.extensions_mut().clear();
+            request
+        };
+        let (response, exchange) = self.ask_origin(errand, Purpose::Check, &mut outgoing).await?;
         let (answer, body) = response.into_parts();
         Ok((answer, content(body).await, exchange))
     }

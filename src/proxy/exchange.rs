@@ -11,13 +11,14 @@ use super::Proxy;
 use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
-use crate::origin::{Origin, OriginError, Purpose, RequestBody};
+use crate::origin::{Origin, OriginError, Outgoing, Purpose, RequestBody};
 use crate::rules::ask::Ask;
 use crate::rules::completion::Completion;
 use crate::rules::decide::shared_by_check;
 use crate::rules::digest::{Algorithm, Digest, Sha256};
 use crate::rules::integrity;
 use crate::rules::judge::Exchange;
+use crate::rules::key::ExchangeKey;
 use crate::rules::learn::Shown;
 use crate::rules::lookup::Lookup;
 use crate::rules::moment::Moment;
@@ -62,7 +63,7 @@ pub(super) enum Found<B> {
 /// A response that may not be shared: the request that went out with its own fields takes it.
 #[derive(Debug)]
 pub(super) struct Alone<B> {
-    response: Mutex<Option<Response<B>>>,
+    response: Mutex<Option<Box<Response<B>>>>,
     pub(super) status: StatusCode,
     pub(super) why: FetchReason,
     pub(super) skip: SkipReason,
@@ -77,11 +78,11 @@ impl<B> Alone<B> {
         skip: SkipReason,
         stored: Option<Arc<StoredResponse>>,
     ) -> Self {
-        Self { status: response.status(), response: Mutex::new(Some(response)), why, skip, stored }
+        Self { status: response.status(), response: Mutex::new(Some(Box::new(response))), why, skip, stored }
     }
 
     /// The response, once.
-    pub(super) fn take(&self) -> Option<Response<B>> {
+    pub(super) fn take(&self) -> Option<Box<Response<B>>> {
         self.response.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -102,10 +103,36 @@ pub(super) struct Errand {
     pub(super) stored: Option<Arc<StoredResponse>>,
     /// The part that is stored for the request, where the whole is not.
     pub(super) part: Option<Arc<PartialResponse>>,
-    /// The fields that `Vary` is known to name, for remembering under the right key.
-    pub(super) vary: Vec<crate::rules::vary::Vary>,
+    /// Where it is remembered that the response is not storable, should it not be.
+    pub(super) remembered: Option<Remembered>,
     /// Where interim responses go: to the client whose fields go out.
     pub(super) interim: InterimSink,
+}
+
+/// What is remembered of the responses to such requests.
+#[derive(Clone)]
+pub(super) struct Remembered {
+    /// Under which key.
+    pub(super) key: ExchangeKey,
+    /// Since when they are known not to be storable.
+    pub(super) since: Option<Moment>,
+}
+
+/// What a request wants of an exchange.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    pub(super) extent: Extent,
+    pub(super) remembered: Remembered,
+    pub(super) interim: InterimSink,
+}
+
+/// The way that an exchange goes.
+enum Way {
+    Check(Check),
+    Fetch(FetchReason),
+    Range(FetchReason),
+    Complete(Completion),
+    CheckFilling(Arc<Filled>, FetchReason),
 }
 
 impl<O: Origin> Proxy<O> {
@@ -116,10 +143,22 @@ impl<O: Origin> Proxy<O> {
         self: &Arc<Self>,
         ask: &Arc<Ask>,
         policy: &Arc<Policy>,
-        extent: Extent,
+        wanted: Wanted,
         began: Moment,
-        interim: InterimSink,
     ) -> Answer<O::Body> {
+        let (errand, way) = self.set_out(ask, policy, wanted, began);
+        let found = match way {
+            Way::Check(check) => return self.check(errand, check).await,
+            Way::Range(why) => return Box::pin(self.exchange_range(errand, why)).await,
+            Way::CheckFilling(filled, why) => return Box::pin(self.check_filling(errand, filled, why)).await,
+            Way::Complete(completion) => Box::pin(self.complete(errand, completion)).await,
+            Way::Fetch(why) => self.fetch(errand, why).await,
+        };
+        Answer { found, check: None }
+    }
+
+    /// What an exchange that begins is about, and which way it goes.
+    fn set_out(&self, ask: &Arc<Ask>, policy: &Arc<Policy>, wanted: Wanted, began: Moment) -> (Errand, Way) {
         let store = &self.shared.store;
         let resource = store.lookup(&ask.key);
         let part = resource.as_ref().and_then(|resource| resource.part(&ask.fields)).cloned();
@@ -132,40 +171,33 @@ impl<O: Origin> Proxy<O> {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
             // What has been stored since the request looked is asked about as a whole.
-            extent: if lookup.found().is_some() { Extent::Whole } else { extent },
+            extent: if lookup.found().is_some() { Extent::Whole } else { wanted.extent },
             standing: Standing { confirmed: began, epoch: store.epoch() },
             stored: lookup.found().cloned(),
             // There are no bytes of the whole to hold a part against where no tag is believed.
             part: part.filter(|_| lookup.found().is_none() && !learned.distrusted),
-            vary: lookup.vary(),
-            interim,
+            remembered: Some(wanted.remembered),
+            interim: wanted.interim,
         };
         let missing = |why| if errand.part.is_some() { FetchReason::Partial } else { why };
-        if errand.extent == Extent::Range {
-            let why = missing(lookup.why_missing());
-            return Box::pin(self.exchange_range(errand, why)).await;
-        }
         let completion = || {
             let part = errand.part.as_ref().filter(|_| ask.is_conditional())?;
             Completion::of(part, policy).or_else(|| Completion::unvalidated(part, policy, &learned, began))
         };
         let tagged = ask.is_conditional() && !learned.distrusted;
         let filling = || self.shared.fillings.get(&ask.key).filter(|filled| tagged && filled.selected_by(ask));
-        match question {
-            Question::Check(check) => self.check(errand, check.for_twin(ask, policy)).await,
-            Question::Whole(why) => match filling() {
-                Some(filled) => Box::pin(self.check_filling(errand, filled, why)).await,
-                None => match completion() {
-                    Some(completion) => {
-                        Answer { found: Box::pin(self.complete(errand, completion)).await, check: None }
-                    }
-                    None => {
-                        let why = missing(why);
-                        Answer { found: self.fetch(errand, why).await, check: None }
-                    }
+        let way = if errand.extent == Extent::Range {
+            Way::Range(missing(lookup.why_missing()))
+        } else {
+            match question {
+                Question::Check(check) => Way::Check(check.for_twin(ask, policy)),
+                Question::Whole(why) => match filling() {
+                    Some(filled) => Way::CheckFilling(filled, why),
+                    None => completion().map_or_else(|| Way::Fetch(missing(why)), Way::Complete),
                 },
-            },
-        }
+            }
+        };
+        (errand, way)
     }
 
     /// Makes a check, and counts it.
@@ -186,8 +218,7 @@ impl<O: Origin> Proxy<O> {
 
     /// Asks for the whole representation.
     pub(super) async fn fetch(self: &Arc<Self>, errand: Errand, why: FetchReason) -> Found<O::Body> {
-        let request = self.request(&errand, Method::GET);
-        match self.ask_origin(&errand, Purpose::Fetch, request).await {
+        match self.ask_origin(&errand, Purpose::Fetch, &mut || self.request(&errand, Method::GET)).await {
             Err(error) => failed(errand, error).0,
             Ok((response, exchange)) => self.take_in(errand, response, exchange, why, Known::default()),
         }
@@ -206,15 +237,15 @@ impl<O: Origin> Proxy<O> {
         Found::Confirmed(confirmation)
     }
 
-    /// Sends a request and times it.
+    /// Sends a request to the origin and times it.
     pub(super) async fn ask_origin(
         &self,
         errand: &Errand,
         purpose: Purpose,
-        request: Request<RequestBody>,
+        outgoing: &mut Outgoing<'_>,
     ) -> Result<(Response<O::Body>, Exchange), OriginError> {
         let asked = self.clock.now();
-        let response = self.origin.send(purpose, request).await;
+        let response = self.origin.send(purpose, outgoing).await;
         let answered = self.clock.now();
         let took = answered.at.since(asked.at);
         self.watch.metrics.origin(purpose, response.as_ref().map(Response::status), took);
@@ -231,7 +262,7 @@ impl<O: Origin> Proxy<O> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = http::Uri::from(errand.ask.target.clone());
-        request.headers_mut().clone_from(errand.ask.fields.leaving());
+        *request.headers_mut() = errand.ask.fields.to_leave();
         if errand.extent == Extent::Whole {
             range::remove(request.headers_mut());
         }

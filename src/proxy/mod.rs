@@ -107,7 +107,7 @@ pub enum SetupError {
 /// request waits.
 pub type Handled<B> = Either<Ready<Response<Body<B>>>, Pin<Box<dyn Future<Output = Response<Body<B>>> + Send>>>;
 
-/// A request on its way to a reply.
+/// A request that has to wait for its reply.
 struct Call<C> {
     head: request::Parts,
     content: ReadAhead<C>,
@@ -119,12 +119,11 @@ struct Call<C> {
 
 impl<C> Call<C> {
     /// The same, to be passed on; with the `ask` that took its fields.
-    fn passing(self, why: PassReason, ask: Option<Arc<Ask>>) -> Passed<C> {
-        let Self { mut head, content, target, peer, .. } = self;
+    fn passing(mut self: Box<Self>, why: PassReason, ask: Option<Arc<Ask>>) -> Passed<C> {
         if let Some(ask) = &ask {
-            head.headers.clone_from(ask.fields.received());
+            self.head.headers.clone_from(ask.fields.received());
         }
-        Passed { head, content, target, peer, why, ask }
+        Passed { call: self, why, ask }
     }
 }
 
@@ -218,13 +217,8 @@ impl<O: Origin> Proxy<O> {
         let policy = Arc::clone(policy);
         let (mut head, content) = request.into_parts();
         let carried = if content.is_end_stream() { Carried::Nothing } else { Carried::Content };
-        let call = |head, target, peer, policy| Call {
-            head,
-            content: ReadAhead::nothing_of(content),
-            target,
-            peer,
-            policy,
-            arrived,
+        let call = |head, target, peer, policy| {
+            Box::new(Call { head, content: ReadAhead::nothing_of(content), target, peer, policy, arrived })
         };
         if query::is_expected(&head, &policy) {
             let call = call(head, target, peer, policy);
@@ -247,14 +241,14 @@ impl<O: Origin> Proxy<O> {
     }
 
     /// Answers a request whose content may say what is asked.
-    async fn handle_query<C>(self: Arc<Self>, mut call: Call<C>, visit: Visit) -> Response<Body<O::Body>>
+    async fn handle_query<C>(self: Arc<Self>, mut call: Box<Call<C>>, visit: Visit) -> Response<Body<O::Body>>
     where
         C: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         C::Error: Into<BoxError>,
     {
         let read = match self.query(&call.head, &mut call.content, &call.policy).await {
             Ok(query) => {
-                let Call { head, target, peer, policy, arrived, .. } = &mut call;
+                let Call { head, target, peer, policy, arrived, .. } = &mut *call;
                 self.read(head, Carried::Query(query), target, peer, policy, *arrived)
             }
             Err(NoQuery::Pass(why)) => Err(why),
@@ -272,7 +266,7 @@ impl<O: Origin> Proxy<O> {
     /// Answers a request that is known to be one for a cache.
     async fn handle_ask<C>(
         self: Arc<Self>,
-        call: Call<C>,
+        call: Box<Call<C>>,
         ask: Arc<Ask>,
         step: Step<O::Body>,
         visit: Visit,

@@ -47,8 +47,7 @@ impl<O: Origin> Proxy<O> {
     }
 
     async fn fetch_range(self: &Arc<Self>, errand: Errand, why: FetchReason) -> Found<O::Body> {
-        let request = self.request(&errand, Method::GET);
-        match self.ask_origin(&errand, Purpose::Fetch, request).await {
+        match self.ask_origin(&errand, Purpose::Fetch, &mut || self.request(&errand, Method::GET)).await {
             Err(error) => failed(errand, error).0,
             Ok((response, exchange)) => self.take_in_range(errand, response, exchange, why),
         }
@@ -64,9 +63,12 @@ impl<O: Origin> Proxy<O> {
     ) -> Answer<O::Body> {
         self.watch.route(&errand.policy, |route| route.strategy(Strategy::Conditional, Why::Validator.as_str()));
         let (began, policy) = (self.clock.moment(), Arc::clone(&errand.policy));
-        let mut request = self.check_request(&errand, Method::GET);
-        stored.set_condition(request.headers_mut());
-        let (found, result) = match self.ask_origin(&errand, Purpose::Check, request).await {
+        let mut outgoing = || {
+            let mut request = self.check_request(&errand, Method::GET);
+            stored.set_condition(request.headers_mut());
+            request
+        };
+        let (found, result) = match self.ask_origin(&errand, Purpose::Check, &mut outgoing).await {
             Err(error) => failed(errand, error),
             Ok((response, exchange)) if response.status() == StatusCode::NOT_MODIFIED => {
                 let (answer, _no_body) = response.into_parts();
@@ -149,9 +151,12 @@ impl<O: Origin> Proxy<O> {
     /// Asks for what a stored part lacks; the answer to the request is the whole.
     pub(super) async fn complete(self: &Arc<Self>, errand: Errand, completion: Completion) -> Found<O::Body> {
         const WHY: FetchReason = FetchReason::Partial;
-        let mut request = self.request(&errand, Method::GET);
-        completion.set_range(request.headers_mut());
-        let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, request).await {
+        let mut outgoing = || {
+            let mut request = self.request(&errand, Method::GET);
+            completion.set_range(request.headers_mut());
+            request
+        };
+        let (response, exchange) = match self.ask_origin(&errand, Purpose::Fetch, &mut outgoing).await {
             Ok(answered) => answered,
             Err(error) => return failed(errand, error).0,
         };

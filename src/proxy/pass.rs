@@ -11,10 +11,9 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 
-use super::read_ahead::ReadAhead;
 use super::target::{Target, origin_form};
 use super::visit::{Ride, Visit};
-use super::{Proxy, reply};
+use super::{Call, Proxy, reply};
 use crate::body::{Body, Content};
 use crate::metrics::EvictionCause;
 use crate::origin::{BoxError, Origin, Purpose, RequestBody};
@@ -28,15 +27,11 @@ use crate::rules::moment::Now;
 use crate::rules::outcome::{Kind, Outcome, PassReason};
 use crate::rules::policy::Policy;
 use crate::rules::{fields, location};
-use crate::server::Peer;
 use crate::store::Invalidation;
 
 /// A request that passes.
 pub(super) struct Passed<C> {
-    pub(super) head: request::Parts,
-    pub(super) content: ReadAhead<C>,
-    pub(super) target: Target,
-    pub(super) peer: Peer,
+    pub(super) call: Box<Call<C>>,
     pub(super) why: PassReason,
     /// The request as a cache reads it, where it was one that might have been answered from the store.
     pub(super) ask: Option<Arc<Ask>>,
@@ -49,29 +44,33 @@ impl<O: Origin> Proxy<O> {
         C: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         C::Error: Into<BoxError>,
     {
-        let Passed { mut head, content, target, peer, why, ask } = passed;
+        let Passed { call, why, ask } = passed;
+        let Call { mut head, content, target, peer, .. } = *call;
         let upgrade = (why == PassReason::Upgrade || fields::is_upgrade(&head.headers))
             .then(|| head.extensions.remove::<hyper::upgrade::OnUpgrade>())
             .flatten();
         let protocol = head.headers.get(header::UPGRADE).cloned();
         let posted = self.posted(&head, &content, &target, &peer);
-        fields::remove_hop_by_hop(&mut head.headers);
-        let mut outgoing = std::mem::take(&mut head.headers);
-        self.hop(head.version, &target, &peer).prepare(&mut outgoing);
-        if let (Some(_), Some(protocol)) = (&upgrade, protocol) {
-            outgoing.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            outgoing.insert(header::UPGRADE, protocol);
-        }
+        let hop = self.hop(head.version, &target, &peer);
         let is_query = content.is_query();
         let body = if content.is_end_stream() { RequestBody::Empty } else { RequestBody::Stream(stream(content)) };
-        let mut request = Request::new(body);
-        *request.method_mut() = head.method.clone();
-        *request.uri_mut() = origin_form(&head.uri);
-        *request.headers_mut() = outgoing;
-        self.forward_interim(&peer.interim, &mut request);
+        let mut body = Some(body);
+        let mut outgoing = || {
+            // Made again, the request is one without content.
+            let mut request = Request::new(body.take().unwrap_or_default());
+            *request.method_mut() = head.method.clone();
+            *request.uri_mut() = origin_form(&head.uri);
+            *request.headers_mut() = hop.leaving(&head.headers, |_| false);
+            if let (Some(_), Some(protocol)) = (&upgrade, &protocol) {
+                request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                request.headers_mut().insert(header::UPGRADE, protocol.clone());
+            }
+            self.forward_interim(&peer.interim, &mut request);
+            request
+        };
 
         let sent = self.watch.clock.now();
-        let response = self.origin.send(Purpose::Pass, request).await;
+        let response = self.origin.send(Purpose::Pass, &mut outgoing).await;
         let answered = self.watch.clock.now();
         let took = answered.at.since(sent.at);
         self.watch.metrics.origin(Purpose::Pass, response.as_ref().map(Response::status), took);

@@ -85,7 +85,7 @@ impl<O: Origin> Proxy<O> {
             standing,
             stored: None,
             part: None,
-            vary: Vec::new(),
+            remembered: None,
             interim: InterimSink::default(),
         };
         let Ok(head) = self.admits(&errand, answer, &body, exchange) else { return Err(body) };

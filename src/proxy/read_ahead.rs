@@ -27,7 +27,7 @@ pub(super) struct ReadAhead<C> {
     read: BytesMut,
     /// All of it.
     whole: Bytes,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     /// `None` once it has ended.
     rest: Option<C>,
     /// Whether it was found to be a query: its request is safe, whatever the method.
@@ -82,7 +82,7 @@ where
                     // Copied, because a slice of the read buffer would keep all of that for as long as the request
                     // waits.
                     Ok(chunk) => self.read.extend_from_slice(&chunk),
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                    Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
                 },
             }
         }
@@ -136,7 +136,7 @@ where
             return Poll::Ready(Some(Ok(Frame::data(read))));
         }
         if let Some(trailers) = this.trailers.take() {
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
         }
         match &mut this.rest {
             Some(rest) => Pin::new(rest).poll_frame(cx),

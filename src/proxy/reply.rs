@@ -44,7 +44,7 @@ pub(super) enum Reply<B> {
     /// A representation as it arrives.
     Filling { filled: Arc<Filled>, reader: Reader, ride: Ride },
     /// A response that may not be shared.
-    Alone { response: Response<B>, why: FetchReason, skip: SkipReason, ride: Ride },
+    Alone { response: Box<Response<B>>, why: FetchReason, skip: SkipReason, ride: Ride },
     /// The origin failed.
     Failed { error: OriginError, ride: Ride },
     /// Answered here.

@@ -12,7 +12,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 
 use super::Proxy;
-use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX, is_error};
+use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX, Remembered, is_error};
 use super::partial::framing;
 use crate::fill::{Fill, Pump, Reader};
 use crate::metrics::EvictionCause;
@@ -241,15 +241,14 @@ impl<O: Origin> Proxy<O> {
         skip: SkipReason,
     ) -> Found<O::Body> {
         self.watch.metrics.not_stored(skip);
-        if skip.will_repeat() {
-            let key = errand.ask.exchange_key(&errand.vary, errand.extent);
+        self.drop_if_gone(&errand, response.status());
+        if let Some(Remembered { key, since }) = errand.remembered.filter(|_| skip.will_repeat()) {
             let (now, forget) = (exchange.answered.at, self.config.cache.uncacheable_for);
             // What is remembered for a while yet is not worth another change.
-            if !self.shared.store.is_uncacheable(&key, now, forget / 2) {
+            if since.is_none_or(|since| now.since(since) >= forget / 2) {
                 self.shared.store.remember_uncacheable(key, now);
             }
         }
-        self.drop_if_gone(&errand, response.status());
         Found::Alone(Alone::new(response, why, skip, errand.stored))
     }
 

@@ -17,38 +17,73 @@ pub use super::stored_fields::{StoredFields, freshen, storable_head};
 /// describes the message, and trailers are forwarded. Proxy authentication is for a proxy that asked for it (RFC 9110
 /// §11.7), which this one never does, so those fields go no further.
 pub fn remove_hop_by_hop(head: &mut HeaderMap) {
-    // "Intermediaries MUST parse a received Connection header field before a message is forwarded and, for each
-    // connection-option in this field, remove any header or trailer field(s) from the message with the same name as the
-    // connection-option, and then remove the Connection header field itself".
-    if !head.keys().any(is_hop_by_hop) {
-        return;
-    }
-    let nominated: Vec<HeaderName> = head
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|line| members(line.as_bytes()))
-        // Most say how long the connection lasts, which is no field.
-        .filter(|option| !is_about_persistence(option))
-        .filter_map(|option| HeaderName::from_bytes(option).ok())
-        // "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of
-        // the content." Obeying one would let a stranger hide a credential or a key from the origin (CVE-2022-1388).
-        .filter(|name| *name != header::TE && !is_end_to_end(name))
-        .collect();
-    for name in nominated {
+    let Some(own) = OneHop::of(head) else { return };
+    let names: Vec<HeaderName> = head.keys().filter(|name| own.has(name)).cloned().collect();
+    for name in names {
         head.remove(name);
     }
-    let trailers = head
-        .get_all(header::TE)
-        .iter()
-        .any(|line| members(line.as_bytes()).any(|coding| coding.eq_ignore_ascii_case(b"trailers")));
-    // "Furthermore, intermediaries SHOULD remove or replace fields that are known to require removal before forwarding,
-    // whether or not they appear as a connection-option".
-    let own: Vec<HeaderName> = head.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
-    for name in own {
-        head.remove(name);
+    own.go_on(head);
+}
+
+/// A copy of the fields that [`remove_hop_by_hop`] leaves, without those that are `withheld`, and with room for `more`.
+pub(super) fn end_to_end(head: &HeaderMap, more: usize, withheld: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let own = OneHop::of(head);
+    let mut copy = HeaderMap::with_capacity(head.len() + more);
+    let stays = |name: &HeaderName| own.as_ref().is_some_and(|own| own.has(name)) || withheld(name);
+    for (name, value) in head.iter().filter(|(name, _)| !stays(name)) {
+        copy.append(name.clone(), value.clone());
     }
-    if trailers {
-        head.insert(header::TE, HeaderValue::from_static("trailers"));
+    if let Some(own) = own {
+        own.go_on(&mut copy);
+    }
+    copy
+}
+
+/// What a message has for one connection only.
+///
+/// RFC 9110 §7.6.1: "Intermediaries MUST parse a received Connection header field before a message is forwarded and, for
+/// each connection-option in this field, remove any header or trailer field(s) from the message with the same name as the
+/// connection-option, and then remove the Connection header field itself"; "Furthermore, intermediaries SHOULD remove or
+/// replace fields that are known to require removal before forwarding, whether or not they appear as a
+/// connection-option".
+struct OneHop {
+    nominated: Vec<HeaderName>,
+    trailers: bool,
+}
+
+impl OneHop {
+    /// `None` if it has nothing of the kind.
+    fn of(head: &HeaderMap) -> Option<Self> {
+        if !head.keys().any(is_hop_by_hop) {
+            return None;
+        }
+        let nominated = head
+            .get_all(header::CONNECTION)
+            .iter()
+            .flat_map(|line| members(line.as_bytes()))
+            // Most say how long the connection lasts, which is no field.
+            .filter(|option| !is_about_persistence(option))
+            .filter_map(|option| HeaderName::from_bytes(option).ok())
+            // "A sender MUST NOT send a connection option corresponding to a field that is intended for all recipients of
+            // the content." Obeying one would let a stranger hide a credential or a key from the origin (CVE-2022-1388).
+            .filter(|name| *name != header::TE && !is_end_to_end(name))
+            .collect();
+        let trailers = head
+            .get_all(header::TE)
+            .iter()
+            .any(|line| members(line.as_bytes()).any(|coding| coding.eq_ignore_ascii_case(b"trailers")));
+        Some(Self { nominated, trailers })
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        is_hop_by_hop(name) || self.nominated.contains(name)
+    }
+
+    /// Adds to the fields that go on what is said to the next hop in their place.
+    fn go_on(&self, head: &mut HeaderMap) {
+        if self.trailers {
+            head.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
     }
 }
 
@@ -57,9 +92,21 @@ pub(super) fn is_about_persistence(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
 }
 
-/// Whether a field of this name is for one connection only, nominated or not.
+/// Whether a field of this name is for one connection only, nominated or not (RFC 9110 §7.6.1, §11.7).
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(&name.as_str())
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+    )
 }
 
 /// Whether a request asks to change the protocol: `Upgrade`, nominated by `Connection` (RFC 9110 §7.8).
@@ -92,20 +139,6 @@ pub fn forwardable_trailers(mut trailers: HeaderMap) -> HeaderMap {
     }
     trailers
 }
-
-/// Fields of one connection, whether `Connection` names them or not (RFC 9110 §7.6.1, §11.7).
-const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-authorization",
-];
 
 /// Fields that no trailer may carry, beside what [`remove_hop_by_hop`] removes (RFC 9110 §6.5.1).
 const NEVER_IN_TRAILERS: &[&str] = &[

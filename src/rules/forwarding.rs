@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{FORWARDED, HOST, HeaderName, VIA};
 use http::{HeaderMap, HeaderValue, Version};
 
+use super::fields;
 use super::list::members;
 
 /// How a proxy names itself in `Via` (RFC 9110 §7.6.3): a pseudonym, and a member of the list for each version in which a
@@ -76,16 +78,48 @@ pub struct Hop {
     pub marks: Arc<Marks>,
 }
 
+/// How many fields are mostly added: `Forwarded`, three of `X-Forwarded-*`, `Via`, and to a check its condition.
+const ADDED: usize = 6;
+
 impl Hop {
-    /// Makes fields that are free of hop-by-hop ones ready to leave for the origin.
-    pub fn prepare(&self, outgoing: &mut HeaderMap) {
-        // `X-Forwarded-Host` repeats what the client asked for, so it is made while `Host` still says that.
-        outgoing.insert(HOST, self.authority.clone());
-        set_forwarding(outgoing, self.peer, self.tls, self.trusted);
-        if let Some(host) = &self.marks.host {
-            outgoing.insert(HOST, host.clone());
+    /// The fields with which a request leaves for the origin, from those that were received, but for what is `withheld`.
+    ///
+    /// They say who asked, over what, and under which name. Whatever a stranger claims of that is left out. What a
+    /// trusted peer says about scheme and host stays, and its chain is appended to. Fields that make an origin answer
+    /// for another target or method than the request's go in either case: what they change is not in the key (cache
+    /// poisoning).
+    #[must_use]
+    pub fn leaving(&self, received: &HeaderMap, withheld: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+        let claims = |name: &HeaderName| is_suspect(name) && (redirects(name) || !self.trusted && claims_origin(name));
+        let mut outgoing = fields::end_to_end(received, ADDED, |name| *name == HOST || claims(name) || withheld(name));
+        let address = text_of(self.peer.to_canonical());
+        let forwarded = self.forwarded(&address);
+        append_to_list(&mut outgoing, X_FORWARDED_FOR, address.into_bytes());
+        if !(self.trusted && outgoing.contains_key(X_FORWARDED_PROTO)) {
+            outgoing.insert(X_FORWARDED_PROTO, HeaderValue::from_static(self.scheme()));
         }
-        self.marks.via.append(outgoing, self.received);
+        // It repeats what the client asked for.
+        if !(self.trusted && outgoing.contains_key(X_FORWARDED_HOST)) {
+            outgoing.insert(X_FORWARDED_HOST, self.authority.clone());
+        }
+        append_to_list(&mut outgoing, FORWARDED, forwarded);
+        outgoing.insert(HOST, self.marks.host.as_ref().unwrap_or(&self.authority).clone());
+        self.marks.via.append(&mut outgoing, self.received);
+        outgoing
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    /// One element of `Forwarded` (RFC 7239 §4), with the peer's `address` as text.
+    fn forwarded(&self, address: &str) -> Vec<u8> {
+        // RFC 7239 §6: an IPv6 address stands in square brackets, which no token may hold, so the node is quoted.
+        let (before, after) = if address.contains(':') { ("for=\"[", "]\"") } else { ("for=", "") };
+        // A host with a quote in it is no host (RFC 3986 §3.2.2), and must not end the string here.
+        let host = self.authority.to_str().ok().filter(|host| !host.contains(['"', '\\']));
+        let host = host.map_or(["", "", ""], |host| [";host=\"", host, "\""]);
+        [&[before, address, after][..], &host, &[";proto=", self.scheme()]].concat().concat().into()
     }
 }
 
@@ -98,36 +132,6 @@ pub(super) fn may_be_removed(name: &HeaderName) -> bool {
 /// Whether a name begins as one of those does: most do not, and need not be held against all of them.
 fn is_suspect(name: &HeaderName) -> bool {
     name.as_str().starts_with(['c', 'f', 't', 'x'])
-}
-
-/// Says to the origin who asked, over what, and under which name.
-///
-/// From a stranger, every field that claims such a thing is removed first. From a `trusted` peer the chain is appended
-/// to, and what it says about scheme and host stays. Fields that make an origin answer for another target or method
-/// than the request's are removed in either case: what they change is not in the key (cache poisoning).
-///
-/// `Host` must be the effective one when this is called.
-pub fn set_forwarding(head: &mut HeaderMap, peer: IpAddr, tls: bool, trusted: bool) {
-    let is_claim = |name: &&HeaderName| is_suspect(name) && (redirects(name) || !trusted && claims_origin(name));
-    let claims: Vec<HeaderName> = head.keys().filter(is_claim).cloned().collect();
-    for name in claims {
-        head.remove(name);
-    }
-    let peer = peer.to_canonical();
-    let scheme = if tls { "https" } else { "http" };
-    let host = head.get(HOST).cloned();
-
-    let address = text_of(peer);
-    append_to_list(head, X_FORWARDED_FOR, address.as_bytes());
-    if !head.contains_key(X_FORWARDED_PROTO) {
-        head.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    }
-    if let Some(host) = &host
-        && !head.contains_key(X_FORWARDED_HOST)
-    {
-        head.insert(X_FORWARDED_HOST, host.clone());
-    }
-    append_to_list(head, FORWARDED, &forwarded((peer, &address), host.as_ref(), scheme));
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -148,27 +152,17 @@ fn text_of(peer: IpAddr) -> String {
     text
 }
 
-/// One element of `Forwarded` (RFC 7239 §4).
-fn forwarded((peer, address): (IpAddr, &str), host: Option<&HeaderValue>, scheme: &str) -> Vec<u8> {
-    // RFC 7239 §6: an IPv6 address stands in square brackets, which no token may hold, so the node is quoted.
-    let (before, after) = if peer.is_ipv4() { ("for=", "") } else { ("for=\"[", "]\"") };
-    // A host with a quote in it is no host (RFC 3986 §3.2.2), and must not end the string here.
-    let host = host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\']));
-    let host = host.map_or(["", "", ""], |host| [";host=\"", host, "\""]);
-    [&[before, address, after][..], &host, &[";proto=", scheme]].concat().concat().into()
-}
-
 /// Appends `member` to the list in `name`, as one line: many origins read only the first line or only the last.
-fn append_to_list(head: &mut HeaderMap, name: HeaderName, member: &[u8]) {
+fn append_to_list(head: &mut HeaderMap, name: HeaderName, member: Vec<u8>) {
     let mut lines: Vec<&[u8]> = head.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
-    let value = if lines.is_empty() {
-        HeaderValue::from_bytes(member)
+    let line = if lines.is_empty() {
+        member
     } else {
-        lines.push(member);
-        HeaderValue::from_bytes(&lines.join(&b", "[..]))
+        lines.push(&member);
+        lines.join(&b", "[..])
     };
-    if let Ok(value) = value {
-        head.insert(name, value);
+    if let Ok(line) = HeaderValue::from_maybe_shared(Bytes::from(line)) {
+        head.insert(name, line);
     }
 }
 
@@ -233,9 +227,24 @@ mod tests {
 
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
+    /// The fields of a request from `peer` as they leave, but for `Via`.
+    fn leaving(received: &HeaderMap, peer: IpAddr, tls: bool, trusted: bool) -> HeaderMap {
+        let hop = Hop {
+            peer,
+            tls,
+            trusted,
+            authority: received.get(HOST).cloned().unwrap_or(HeaderValue::from_static("api.example")),
+            received: Version::HTTP_11,
+            marks: Arc::new(Marks { via: Via::new("truehit-1"), host: None }),
+        };
+        let mut leaving = hop.leaving(received, |_| false);
+        assert!(leaving.remove(VIA).is_some());
+        leaving
+    }
+
     #[test]
     fn what_a_stranger_claims_is_dropped() {
-        let mut request = head(&[
+        let request = head(&[
             ("host", "api.example"),
             ("forwarded", "for=10.0.0.1"),
             ("x-forwarded-for", "10.0.0.1"),
@@ -253,7 +262,6 @@ mod tests {
             ("x-method-override", "DELETE"),
             ("x-request-id", "7"),
         ]);
-        set_forwarding(&mut request, PEER, false, false);
         let expected = head(&[
             ("host", "api.example"),
             ("x-forwarded-for", "192.0.2.1"),
@@ -262,12 +270,12 @@ mod tests {
             ("forwarded", "for=192.0.2.1;host=\"api.example\";proto=http"),
             ("x-request-id", "7"),
         ]);
-        assert_eq!(request, expected);
+        assert_eq!(leaving(&request, PEER, false, false), expected);
     }
 
     #[test]
     fn what_a_trusted_peer_says_is_appended_to() {
-        let mut request = head(&[
+        let received = head(&[
             ("host", "api.internal"),
             ("forwarded", "for=198.51.100.7;proto=https"),
             ("x-forwarded-for", "198.51.100.7"),
@@ -276,7 +284,7 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-original-url", "/admin"),
         ]);
-        set_forwarding(&mut request, PEER, false, true);
+        let request = leaving(&received, PEER, false, true);
         assert_eq!(request["x-forwarded-for"], "198.51.100.7, 198.51.100.8, 192.0.2.1");
         assert_eq!(request["x-forwarded-host"], "api.example");
         assert_eq!(request["x-forwarded-proto"], "https");
@@ -296,14 +304,11 @@ mod tests {
 
     #[test]
     fn addresses_are_written_as_rfc_7239_6_says() {
-        let mut request = head(&[("host", "[::1]:8080")]);
-        set_forwarding(&mut request, IpAddr::V6(Ipv6Addr::LOCALHOST), true, false);
+        let request = leaving(&head(&[("host", "[::1]:8080")]), IpAddr::V6(Ipv6Addr::LOCALHOST), true, false);
         assert_eq!(request["forwarded"], "for=\"[::1]\";host=\"[::1]:8080\";proto=https");
-        let mut mapped = HeaderMap::new();
-        set_forwarding(&mut mapped, IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), true, false);
+        let mapped = leaving(&HeaderMap::new(), IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), true, false);
         assert_eq!(mapped["x-forwarded-for"], "127.0.0.1", "a mapped address is its IPv4 one");
-        let mut quoted = head(&[("host", "a\";for=b")]);
-        set_forwarding(&mut quoted, PEER, true, false);
+        let quoted = leaving(&head(&[("host", "a\";for=b")]), PEER, true, false);
         assert_eq!(quoted["forwarded"], "for=192.0.2.1;proto=https");
     }
 
@@ -330,16 +335,14 @@ mod tests {
         fn a_stranger_cannot_be_heard(
             any in any_head(&["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "x_forwarded_proto"]),
         ) {
-            let mut heard = any;
-            set_forwarding(&mut heard, PEER, true, false);
-            let mut silent = HeaderMap::new();
-            set_forwarding(&mut silent, PEER, true, false);
+            let heard = leaving(&any, PEER, true, false);
+            let silent = leaving(&HeaderMap::new(), PEER, true, false);
             prop_assert_eq!(heard, silent);
         }
 
         #[test]
-        fn no_value_makes_it_panic(mut any in any_head(&["forwarded", "x-forwarded-for", "host", "via"])) {
-            set_forwarding(&mut any, PEER, true, true);
+        fn no_value_makes_it_panic(any in any_head(&["forwarded", "x-forwarded-for", "host", "via"])) {
+            let _ = leaving(&any, PEER, true, true);
             let _ = Via::new("truehit").loops(&any);
         }
     }

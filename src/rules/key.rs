@@ -127,14 +127,18 @@ impl ExchangeKey {
     /// whatever the responses of this target have named so far.
     #[must_use]
     pub fn new(key: &CacheKey, request: &HeaderMap, vary: &[&HeaderName]) -> Self {
-        let mut names: Vec<&HeaderName> =
-            request.keys().filter(|name| could_select(name) || vary.contains(name)).collect();
-        names.sort_unstable_by_key(|name| name.as_str());
-        let mut bytes = Vec::with_capacity(key.0.len() + 64 * names.len() + 4);
+        let selects = |name: &HeaderName| could_select(name) || vary.contains(&name);
+        let mut lines: Vec<_> = request.iter().filter(|(name, _)| selects(name)).collect();
+        // The lines of a field stay in their order.
+        lines.sort_by_key(|(name, _)| name.as_str());
+        let mut bytes = Vec::with_capacity(key.0.len() + 64 * lines.len() + 4);
         put(&mut bytes, &key.0);
-        for name in names {
-            put(&mut bytes, name.as_str().as_bytes());
-            put_lines(&mut bytes, request, name);
+        for field in lines.chunk_by(|(one, _), (next, _)| one == next) {
+            put(&mut bytes, field[0].0.as_str().as_bytes());
+            put_number(&mut bytes, field.len());
+            for (_, line) in field {
+                put(&mut bytes, line.as_bytes());
+            }
         }
         Self(bytes.into())
     }
@@ -227,18 +231,20 @@ fn in_lower_case(bytes: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn could_select(name: &HeaderName) -> bool {
-    const NAMES: &[&str] = &[
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "origin",
-        "prefer",
-        "x-api-key",
-        "api-key",
-        "x-auth-token",
-        "x-access-token",
-    ];
-    NAMES.contains(&name.as_str()) || name.as_str().starts_with("accept")
+    let name = name.as_str();
+    name.starts_with("accept")
+        || matches!(
+            name,
+            "authorization"
+                | "proxy-authorization"
+                | "cookie"
+                | "origin"
+                | "prefer"
+                | "x-api-key"
+                | "api-key"
+                | "x-auth-token"
+                | "x-access-token"
+        )
 }
 
 #[cfg(test)]

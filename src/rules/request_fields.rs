@@ -11,7 +11,7 @@ use http::header::{self, HeaderName};
 
 use super::fields::{self, is_forwarded_as_sent};
 use super::forwarding::{self, Hop};
-use super::{list, range};
+use super::list;
 
 /// The fields of a request.
 #[derive(Clone, Debug)]
@@ -50,13 +50,20 @@ impl RequestFields {
     /// adds is there. `Range` and `If-Range` are there if the request asks for a range that is understood.
     #[must_use]
     pub fn leaving(&self) -> &HeaderMap {
-        self.leaving.get_or_init(|| {
-            let mut leaving = stripped(&self.received, self.ranged);
-            if let Some(hop) = &self.hop {
-                hop.prepare(&mut leaving);
-            }
-            Box::new(leaving)
-        })
+        self.leaving.get_or_init(|| Box::new(self.made()))
+    }
+
+    /// The same as a map of one's own.
+    #[must_use]
+    pub fn to_leave(&self) -> HeaderMap {
+        self.leaving.get().map_or_else(|| self.made(), |leaving| HeaderMap::clone(leaving))
+    }
+
+    fn made(&self) -> HeaderMap {
+        match &self.hop {
+            Some(hop) => hop.leaving(&self.received, |name| is_answered(name, self.ranged)),
+            None => stripped(&self.received, self.ranged),
+        }
     }
 
     /// A map in which the fields of these names are as they leave. Others may not be.
@@ -66,22 +73,16 @@ impl RequestFields {
     }
 }
 
-/// How many fields a hop mostly adds: `Forwarded`, three of `X-Forwarded-*`, `Via`, and a check its condition.
-const ADDED: usize = 6;
-
 /// A request's fields without hop-by-hop ones and without its own conditions, which truehit answers itself.
 pub(super) fn stripped(received: &HeaderMap, ranged: bool) -> HeaderMap {
-    const ANSWERED: [HeaderName; 4] =
+    fields::end_to_end(received, 0, |name| is_answered(name, ranged))
+}
+
+/// Whether truehit itself answers to a field, so that it does not leave.
+fn is_answered(name: &HeaderName, ranged: bool) -> bool {
+    const ALWAYS: [HeaderName; 4] =
         [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::EXPECT, header::CONTENT_LENGTH];
-    let mut stripped = HeaderMap::with_capacity(received.len() + ADDED);
-    for (name, value) in received.iter().filter(|(name, _)| !ANSWERED.contains(name)) {
-        stripped.append(name.clone(), value.clone());
-    }
-    fields::remove_hop_by_hop(&mut stripped);
-    if !ranged {
-        range::remove(&mut stripped);
-    }
-    stripped
+    ALWAYS.contains(name) || !ranged && (*name == header::RANGE || *name == header::IF_RANGE)
 }
 
 /// Whether a field of this name, if `Connection` does not nominate it, leaves as it came, whoever sent it.

@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use http_body::Frame;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use tokio::time::Instant;
-use truehit::origin::{OriginError, Purpose, RequestBody};
+use truehit::origin::{OriginError, Outgoing, Purpose};
 
 use crate::house::NEW_YEAR;
 use crate::row::{Answer, Expectation, How, Question, asked, duration};
@@ -225,8 +225,8 @@ type Content = BoxBody<Bytes, OriginError>;
 impl truehit::origin::Origin for Origin {
     type Body = Content;
 
-    async fn send(&self, _: Purpose, request: Request<RequestBody>) -> Result<Response<Content>, OriginError> {
-        let (head, body) = request.into_parts();
+    async fn send(&self, _: Purpose, outgoing: &mut Outgoing<'_>) -> Result<Response<Content>, OriginError> {
+        let (head, body) = outgoing().into_parts();
         let content = body.collect().await.map_err(|error| OriginError::RequestIncomplete(error.to_string()))?;
         self.answer(&head, &String::from_utf8_lossy(&content.to_bytes()))
     }

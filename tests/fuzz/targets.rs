@@ -14,7 +14,7 @@ use truehit::config::{self, Overrides};
 use truehit::rules::decide::{Decision, decide};
 use truehit::rules::digest::{self, Algorithm, Digest, Sha256};
 use truehit::rules::directives::{RequestDirectives, ResponseDirectives, Scope};
-use truehit::rules::forwarding::Via;
+use truehit::rules::forwarding::{Hop, Marks, Via};
 use truehit::rules::groups::Groups;
 use truehit::rules::key::CacheKey;
 use truehit::rules::lookup::{Lookup, Resource};
@@ -29,7 +29,7 @@ use truehit::rules::request_fields::RequestFields;
 use truehit::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 use truehit::rules::validator::{EntityTag, TagList};
 use truehit::rules::vary::Vary;
-use truehit::rules::{ask, fields, forwarding, freshness, graphql, integrity, list, location, recognise, targeted};
+use truehit::rules::{ask, fields, freshness, graphql, integrity, list, location, recognise, targeted};
 
 /// A target: its name, which is that of its corpus, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -235,12 +235,21 @@ pub fn forwarding(bytes: &[u8]) {
     let head = read_head(bytes, HeaderName::from_static("forwarded"));
     for (peer, tls, trusted) in [("192.0.2.1", false, false), ("2001:db8::1", true, true)] {
         let peer: IpAddr = peer.parse().expect("an address");
-        let mut head = head.clone();
-        forwarding::set_forwarding(&mut head, peer, tls, trusted);
+        let hop = Hop {
+            peer,
+            tls,
+            trusted,
+            authority: HeaderValue::from_static("api.test"),
+            received: http::Version::HTTP_11,
+            marks: Arc::new(Marks { via: Via::new("truehit-fuzz"), host: None }),
+        };
+        let head = hop.leaving(&head, |_| false);
         let last = head.get_all("x-forwarded-for").iter().next_back().expect("it is set");
         let member = list::members(last.as_bytes()).last().map(<[u8]>::to_vec);
         assert_eq!(member, Some(peer.to_string().into_bytes()), "the last hop is the one that is here");
-        fields::remove_hop_by_hop(&mut head);
+        let mut again = head.clone();
+        fields::remove_hop_by_hop(&mut again);
+        assert_eq!(again, head, "nothing is left that is for one connection");
         for name in ["connection", "te", "proxy-connection", "keep-alive"] {
             assert!(!head.contains_key(name) || name == "te", "{name} is for one connection");
         }

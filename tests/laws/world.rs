@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use sha1::Digest as _;
-use truehit::origin::{Origin, OriginError, Purpose, RequestBody};
+use truehit::origin::{Origin, OriginError, Outgoing, Purpose};
 
 use crate::house::NEW_YEAR;
 use crate::script::ScriptBody;
@@ -257,8 +257,8 @@ fn plain(status: StatusCode, content: &str) -> Response<ScriptBody> {
 impl Origin for World {
     type Body = ScriptBody;
 
-    async fn send(&self, _: Purpose, request: Request<RequestBody>) -> Result<Response<ScriptBody>, OriginError> {
-        let (head, body) = request.into_parts();
+    async fn send(&self, _: Purpose, outgoing: &mut Outgoing<'_>) -> Result<Response<ScriptBody>, OriginError> {
+        let (head, body) = outgoing().into_parts();
         let _content = body.collect().await.map_err(|error| OriginError::RequestIncomplete(error.to_string()))?;
         let resource: usize = head.uri.path().trim_start_matches('/').parse().unwrap();
         // Latency on both sides of the evaluation, so that others arrive and things change meanwhile.

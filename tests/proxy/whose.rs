@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
-use http::{Request, Response, StatusCode, header};
-use truehit::origin::{Origin, OriginError, Purpose, RequestBody};
+use http::{Response, StatusCode, header};
+use truehit::origin::{Origin, OriginError, Outgoing, Purpose};
 use truehit::rules::policy::Credentials;
 
 use crate::house::House;
@@ -145,11 +145,8 @@ impl Office {
 impl Origin for Office {
     type Body = ScriptBody;
 
-    async fn send(
-        &self,
-        _purpose: Purpose,
-        request: Request<RequestBody>,
-    ) -> Result<Response<ScriptBody>, OriginError> {
+    async fn send(&self, _purpose: Purpose, outgoing: &mut Outgoing<'_>) -> Result<Response<ScriptBody>, OriginError> {
+        let request = outgoing();
         let class = self.class(request.headers()[header::AUTHORIZATION].to_str().unwrap());
         // Latency on both sides of the evaluation, so that revocations fall into running exchanges.
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, he
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty};
 use tokio::runtime::{Builder, Runtime};
-use truehit::origin::{Origin, OriginError, Purpose, RequestBody};
+use truehit::origin::{Origin, OriginError, Outgoing, Purpose};
 use truehit::rules::policy::Verify;
 use truehit::server::{InterimSink, Peer};
 
@@ -102,7 +102,8 @@ impl Default for Confirming {
 impl Origin for Confirming {
     type Body = Content;
 
-    async fn send(&self, _purpose: Purpose, request: Request<RequestBody>) -> Result<Response<Content>, OriginError> {
+    async fn send(&self, _purpose: Purpose, outgoing: &mut Outgoing<'_>) -> Result<Response<Content>, OriginError> {
+        let request = outgoing();
         tokio::task::yield_now().await;
         let confirms = request.headers().contains_key(header::IF_NONE_MATCH);
         let (status, content) =

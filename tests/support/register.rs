@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body::{Body, Frame, SizeHint};
 use sha1::{Digest, Sha1};
 use tokio::time::{Instant, Sleep, sleep};
-use truehit::origin::{Origin, OriginError, Purpose, RequestBody};
+use truehit::origin::{Origin, OriginError, Outgoing, Purpose, RequestBody};
 
 use crate::history::{Exchange, Stamp, Written};
 
@@ -213,8 +213,8 @@ fn names(condition: Option<&HeaderValue>, tag: &str) -> bool {
 impl Origin for Register {
     type Body = PacedBody;
 
-    async fn send(&self, _purpose: Purpose, request: Request<RequestBody>) -> Result<Response<PacedBody>, OriginError> {
-        let received = self.stamp();
+    async fn send(&self, _purpose: Purpose, outgoing: &mut Outgoing<'_>) -> Result<Response<PacedBody>, OriginError> {
+        let (request, received) = (outgoing(), self.stamp());
         let (before, after, fate) = self.draw(|dice, manners| {
             let before = Duration::from_millis(1) + dice.wait(manners.wait_ms - 1);
             let fate = if dice.below(1000) < manners.failing { dice.below(2) } else { 2 };

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::{mpsc, oneshot};
-use truehit::origin::{Origin, OriginError, Purpose, RequestBody};
+use truehit::origin::{Origin, OriginError, Outgoing, Purpose};
 
 /// The origin, as a script; clones share it.
 #[derive(Clone, Default)]
@@ -159,12 +159,8 @@ impl Step {
 impl Origin for Script {
     type Body = ScriptBody;
 
-    async fn send(
-        &self,
-        _purpose: Purpose,
-        request: Request<RequestBody>,
-    ) -> Result<Response<ScriptBody>, OriginError> {
-        let (head, body) = request.into_parts();
+    async fn send(&self, _purpose: Purpose, outgoing: &mut Outgoing<'_>) -> Result<Response<ScriptBody>, OriginError> {
+        let (head, body) = outgoing().into_parts();
         let what = format!("{} {}", head.method, head.uri);
         self.0.requests.lock().unwrap().push(what.clone());
         let content = body.collect().await.map_err(|error| OriginError::RequestIncomplete(error.to_string()))?;

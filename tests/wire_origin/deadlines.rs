@@ -66,7 +66,7 @@ async fn a_stream_that_passes_may_be_silent() {
         tokio::time::sleep(SHORT * 3).await;
         connection.write("later").await;
     };
-    let requests = async { text(soon(origin.send(Purpose::Pass, get("/"))).await.unwrap()).await };
+    let requests = async { text(pass(&origin, get("/")).await.unwrap()).await };
     assert_eq!(tokio::join!(script, requests).1.unwrap(), "shortlater");
 }
 
@@ -87,6 +87,6 @@ async fn a_long_upload_is_no_slow_answer() {
         connection.until(b"\r\n0\r\n\r\n").await;
         connection.write(raw::ok("received")).await;
     };
-    let requests = async { text(soon(origin.send(Purpose::Pass, request)).await.unwrap()).await };
+    let requests = async { text(pass(&origin, request).await.unwrap()).await };
     assert_eq!(tokio::join!(script, requests).1.unwrap(), "received");
 }

@@ -68,12 +68,31 @@ fn post(content: &'static str) -> Request<RequestBody> {
     request(Method::POST, "/").map(|_| RequestBody::Stream(content))
 }
 
-async fn fetch(origin: &NetworkOrigin, request: Request<RequestBody>) -> Result<Response<NetworkBody>, OriginError> {
-    soon(origin.send(Purpose::Fetch, request)).await
+type Answer = Result<Response<NetworkBody>, OriginError>;
+
+async fn fetch(origin: &NetworkOrigin, request: Request<RequestBody>) -> Answer {
+    send(origin, Purpose::Fetch, request).await
 }
 
-async fn check(origin: &NetworkOrigin, request: Request<RequestBody>) -> Result<Response<NetworkBody>, OriginError> {
-    soon(origin.send(Purpose::Check, request)).await
+async fn check(origin: &NetworkOrigin, request: Request<RequestBody>) -> Answer {
+    send(origin, Purpose::Check, request).await
+}
+
+async fn pass(origin: &NetworkOrigin, request: Request<RequestBody>) -> Answer {
+    send(origin, Purpose::Pass, request).await
+}
+
+/// Sends a request, made as often as the origin asks for it; a stream can be given once.
+async fn send(origin: &NetworkOrigin, purpose: Purpose, request: Request<RequestBody>) -> Answer {
+    let (head, mut body) = request.into_parts();
+    let mut outgoing = || {
+        let again = match &body {
+            RequestBody::Full(content) => RequestBody::Full(content.clone()),
+            RequestBody::Empty | RequestBody::Stream(_) => RequestBody::Empty,
+        };
+        Request::from_parts(head.clone(), std::mem::replace(&mut body, again))
+    };
+    soon(origin.send(purpose, &mut outgoing)).await
 }
 
 async fn text(response: Response<NetworkBody>) -> Result<String, OriginError> {

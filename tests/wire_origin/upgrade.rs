@@ -22,7 +22,7 @@ async fn an_upgrade_that_was_asked_for_gives_the_connection() {
         connection.write(said).await;
     };
     let requests = async {
-        let response = soon(origin.send(Purpose::Pass, request)).await.unwrap();
+        let response = pass(&origin, request).await.unwrap();
         assert_eq!(response.status(), 101);
         let mut tunnel = TokioIo::new(soon(hyper::upgrade::on(response)).await.unwrap());
         tunnel.write_all(b"hello!").await.unwrap();
