@@ -146,7 +146,16 @@ impl Fill {
             }
         };
         drop(state);
-        Some(Reader { fill: Arc::clone(self), index, done: false })
+        Some(Reader { fill: Arc::clone(self), index, done: false, asked_back: false })
+    }
+
+    /// Why the body broke off, if it did.
+    #[must_use]
+    pub fn broken(&self) -> Option<OriginError> {
+        match &self.lock().end {
+            Some(End::Broken(error)) => Some(error.clone()),
+            Some(End::Whole(_)) | None => None,
+        }
     }
 
     /// Whether the body is still being recorded.
@@ -284,6 +293,8 @@ pub struct Reader {
     fill: Arc<Fill>,
     index: usize,
     done: bool,
+    /// Whether the reader has been asked back before it says that the body is broken.
+    asked_back: bool,
 }
 
 impl http_body::Body for Reader {
@@ -319,6 +330,13 @@ impl http_body::Body for Reader {
                 return Poll::Pending;
             }
             Some(End::Whole(trailers)) => trailers.clone().map(|trailers| Ok(Frame::trailers(trailers))),
+            // Whoever writes the body out may do that now with what came before: at an error it may drop all, head included.
+            Some(End::Broken(_)) if !self.asked_back => {
+                drop(state);
+                self.asked_back = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Some(End::Broken(error)) => Some(Err(error.clone())),
         };
         drop(state);
@@ -394,6 +412,7 @@ mod tests {
         pump.push(Bytes::from_static(b"half"));
         drop(pump);
         assert_eq!(read(&mut reader), Some(Some(Bytes::from_static(b"half"))));
+        assert_eq!(read(&mut reader), None, "first there is time to send what came before");
         let broken = reader.frame().now_or_never().unwrap().unwrap();
         assert!(matches!(broken, Err(OriginError::ResponseIncomplete(_))));
         assert!(!fill.records());

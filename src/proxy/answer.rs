@@ -201,7 +201,7 @@ impl<O: Origin> Proxy<O> {
                 };
                 Reply::part(ask, checked.or_else(excused)?, Some(confirmation.status()), ride)
             }
-            Found::Filled(filled) => {
+            Found::Filled { filled, .. } => {
                 // It is on its way in under the own key, whatever was looked up.
                 let invalidated = self.invalidated(ask, &ask.key, filled.groups());
                 let reader = filled.reader(ask, policy, invalidated, now)?;

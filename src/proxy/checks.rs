@@ -252,7 +252,8 @@ impl<O: Origin> Proxy<O> {
             Ok((response, _)) if response.status() == StatusCode::NOT_MODIFIED => {
                 let repeated = EntityTag::of(response.headers()).is_some_and(|tag| filled.tag() == Some(&tag));
                 if repeated && !response.headers().contains_key(header::AGE) {
-                    (Found::Filled(Arc::new(filled.confirmed(errand.standing))), CheckResult::Same)
+                    let filled = Arc::new(filled.confirmed(errand.standing));
+                    (Found::Filled { filled, _beginning: None }, CheckResult::Same)
                 } else {
                     self.watch.metrics.unproven(Unproven::Filling);
                     (self.fetch(errand, why).await, CheckResult::Unproven)

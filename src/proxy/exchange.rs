@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Proxy;
 use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
+use crate::fill::Reader;
 use crate::metrics::CheckResult;
 use crate::origin::{Origin, OriginError, Outgoing, Purpose, RequestBody};
 use crate::rules::ask::Ask;
@@ -53,7 +54,11 @@ pub(super) enum Found<B> {
     /// A stored part is current.
     ConfirmedPart(Confirmation<PartialResponse>),
     /// A representation is on its way in.
-    Filled(Arc<Filled>),
+    Filled {
+        filled: Arc<Filled>,
+        /// Keeps its beginning for those who wait for the exchange, until they read it themselves.
+        _beginning: Option<Reader>,
+    },
     /// A response that is for one request alone.
     Alone(Alone<B>),
     /// The origin failed. What was stored is there for a policy that excuses it.

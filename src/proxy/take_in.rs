@@ -255,8 +255,13 @@ impl<O: Origin> Proxy<O> {
     /// Records a response while it streams to whoever may have it.
     pub(super) fn fill(self: &Arc<Self>, errand: Errand, intake: Intake, body: O::Body) -> Found<O::Body> {
         let (filled, opened) = self.open(&errand, intake);
+        let (beginning, stored) = (filled.first_reader(), errand.stored.clone());
         self.take_body(errand, Arc::clone(&filled), body, opened);
-        Found::Filled(filled)
+        match filled.fill.broken() {
+            // Nobody has seen its head yet.
+            Some(error) => Found::Failed { error, stored },
+            None => Found::Filled { filled, _beginning: beginning },
+        }
     }
 
     /// Opens the way in for a response. A reader that is made before its body is taken misses no byte.
@@ -287,14 +292,13 @@ impl<O: Origin> Proxy<O> {
             self.shared.fillings.begin(&errand.ask.key, &filled);
         }
         let proxy = Arc::clone(self);
-        let ended = body.is_end_stream();
         let mut taken = Box::pin(async move {
             proxy.pump(&errand, &filled, body, opened).await;
             proxy.shared.fillings.end(&errand.ask.key, &filled);
         });
-        // What has no content has no last chunk to hold back: it is stored before its head goes out, with which a client
-        // has read all of it.
-        if !ended || (&mut taken).now_or_never().is_none() {
+        // Polled here first: content that is at hand goes out with the head, in one write, and what has no content is stored
+        // before its head goes out, with which a client has read all of it.
+        if (&mut taken).now_or_never().is_none() {
             tokio::spawn(taken);
         }
     }

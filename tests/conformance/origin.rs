@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use http_body::Frame;
 use http_body_util::combinators::BoxBody;
@@ -208,8 +208,12 @@ impl Origin {
         }
         let bytes = Bytes::copy_from_slice(answer.content.as_bytes());
         let content = if answer.cut {
-            let broken = OriginError::ResponseIncomplete("it breaks off here".to_owned());
-            StreamBody::new(stream::iter([Ok(Frame::data(bytes)), Err(broken)])).boxed()
+            // Not at once, so that its head has gone out.
+            let broken = stream::once(async {
+                tokio::task::yield_now().await;
+                Err(OriginError::ResponseIncomplete("it breaks off here".to_owned()))
+            });
+            BodyExt::boxed(StreamBody::new(stream::iter([Ok(Frame::data(bytes))]).chain(broken)))
         } else {
             Full::new(if empty { Bytes::new() } else { bytes }).map_err(|never| match never {}).boxed()
         };

@@ -42,6 +42,34 @@ async fn a_body_that_breaks_off_is_not_stored_and_does_not_look_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_breaks_off_before_its_head_has_gone_out_is_an_error() {
+    let origin = Script::new();
+    let (answer, pieces) = ok("").etag("\"1\"").streamed();
+    origin.expects("GET /a", answer);
+    let house = House::new(origin.clone());
+    pieces.send(Ok(Frame::data("half".into()))).unwrap();
+    pieces.send(Err(OriginError::ResponseIncomplete("connection closed".to_owned()))).unwrap();
+    assert_eq!(house.get("/a").await.status, 502);
+    assert_eq!(house.metric("truehit_not_stored_total{reason=\"incomplete\"}"), 1.0);
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_at_hand_and_outgrows_object_max_reaches_its_client() {
+    let origin = Script::new();
+    let (answer, pieces) = ok("").etag("\"1\"").streamed();
+    origin.expects("GET /a", answer);
+    let house = House::with(origin.clone(), |policy| policy.object_max = 4);
+    for piece in ["one ", "two ", "three"] {
+        pieces.send(Ok(Frame::data(piece.into()))).unwrap();
+    }
+    drop(pieces);
+    assert_eq!(house.get("/a").await.text(), "one two three", "its beginning waits for whoever waits");
+    assert_eq!(house.metric("truehit_not_stored_total{reason=\"too-large\"}"), 1.0);
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_does_not_stop_the_recording() {
     let origin = Script::new();
     let (answer, pieces) = ok("").etag("\"1\"").streamed();
