@@ -317,7 +317,8 @@ pub(super) struct Rules {
     pub(super) collapse: bool,
     /// How many exchanges may run at once for one variant.
     ///
-    /// More of them shorten the wait and cost the origin as many more checks.
+    /// More of them shorten the wait and cost the origin as many more checks. They begin a share of the recent round trip
+    /// apart, so there are never more of them than milliseconds in it.
     #[schemars(extend("default" = 2))]
     pub(super) overlap: Count<1, 16>,
     /// The share of the recent round trip that a batch of requests may wait for company.

@@ -102,11 +102,12 @@ impl Machine {
         self.running.len()
     }
 
-    /// How many exchanges may run now. Before the first answer nothing is known of the round trip over which more of them
-    /// would be spread, and a cold herd needs one exchange, not two.
+    /// How many exchanges may run now. They are spread over a round trip, as far as a timer can; before the first answer
+    /// nothing is known of that, and a cold herd needs one exchange, not two.
     #[must_use]
     pub fn slots(&self, rules: &Collapse) -> usize {
-        if self.recent.is_zero() { 1 } else { rules.overlap.max(1) }
+        let spread = usize::try_from(self.recent.as_nanos() / TIMER.as_nanos()).unwrap_or(usize::MAX);
+        rules.overlap.min(spread).max(1)
     }
 
     /// The batch that waits to start, if there is one.
@@ -225,14 +226,14 @@ impl Machine {
 const DOUBT_MAX: u32 = 6;
 
 /// What a timer cannot resolve is not worth arming one: tokio's wheel turns once in a millisecond.
-pub const WINDOW_MIN: Duration = Duration::from_millis(1);
+pub const TIMER: Duration = Duration::from_millis(1);
 
 /// How long a batch waits for company after an answer: the configured share of a round trip, within its bound.
 fn window(rules: &Collapse, recent: Duration) -> Duration {
     // Not `mul_f64`: it panics on what validation should have refused.
     let share = if rules.gather > 0.0 { rules.gather.min(1.0) } else { 0.0 };
     let window = Duration::try_from_secs_f64(recent.as_secs_f64() * share).unwrap_or_default().min(rules.gather_max);
-    if window < WINDOW_MIN { Duration::ZERO } else { window }
+    if window < TIMER { Duration::ZERO } else { window }
 }
 
 #[cfg(test)]
