@@ -35,8 +35,10 @@ use crate::server::InterimSink;
 /// Content above this many bytes is hashed off the runtime's threads.
 pub(super) const HASH_INLINE_MAX: usize = 16 * 1024;
 
-/// How long a stored response may stay as it is while exchanges confirm it, where its age means nothing.
-const KEPT_FOR: Duration = Duration::from_secs(1);
+/// How long a stored response may stay as it is while exchanges confirm it, where each request is checked: what is served
+/// then is what was confirmed. Only a reply that an origin's failure excuses is from the store, and says up to so much
+/// more of an age than it has.
+const KEPT_FOR: Duration = Duration::from_secs(10);
 
 /// What an exchange found, shared by its members.
 #[derive(Debug)]
@@ -229,8 +231,8 @@ impl<O: Origin> Proxy<O> {
         }
     }
 
-    /// Keeps what was confirmed. Where every request is checked, nothing hangs on when that was: what is stored and says
-    /// the same may stay for a second, and spares the store the change.
+    /// Keeps what was confirmed. Where every request is checked, little hangs on when that was: what is stored and says the
+    /// same may stay for [`KEPT_FOR`], and spares the store the change.
     pub(super) fn keep(&self, errand: &Errand, confirmation: Confirmation) -> Found<O::Body> {
         let by_tag = shared_by_check(&errand.policy);
         let new = confirmation.response();

@@ -409,13 +409,14 @@ impl StoredResponse {
     }
 
     /// Whether this is `old`, freshened by exchanges that began less than `within` after the one that confirmed that, and
-    /// has the same fields.
+    /// has the same fields but for their `Date`, which vouches for no more either.
     #[must_use]
     pub fn says_no_more_than(&self, old: &Self, within: Duration) -> bool {
         Arc::ptr_eq(&self.content, &old.content)
             && self.standing.epoch == old.standing.epoch
             && self.standing.confirmed.since(old.standing.confirmed) < within
-            && self.head.fields == old.head.fields
+            && self.head.fields.differ_by_date_at_most(&old.head.fields)
+            && (self.head.tag_vouches, self.head.strong_date) == (old.head.tag_vouches, old.head.strong_date)
             && self.selecting == old.selecting
     }
 

@@ -82,6 +82,13 @@ impl StoredFields {
         Some(redated)
     }
 
+    /// Whether both are the same but for their `Date`.
+    #[must_use]
+    pub fn differ_by_date_at_most(&self, other: &Self) -> bool {
+        let undated = |(name, _): &&(HeaderName, HeaderValue)| *name != header::DATE;
+        self.0.iter().filter(undated).eq(other.0.iter().filter(undated))
+    }
+
     /// Says that the content has this length.
     pub fn set_content_length(&mut self, length: u64) {
         let mut digits = itoa::Buffer::new();
