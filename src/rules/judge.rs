@@ -148,7 +148,7 @@ pub fn head(
         return Verdict::Unproven(Unproven::Age);
     }
     let own = stored.head();
-    if own.fields.get(header::CONTENT_ENCODING) != answer.headers.get(header::CONTENT_ENCODING) {
+    if own.fields.get(header::CONTENT_ENCODING).as_ref() != answer.headers.get(header::CONTENT_ENCODING) {
         return Verdict::Unproven(Unproven::NothingComparable);
     }
     let same = |proof| Verdict::Same(confirm(stored, &answer.headers, answer.status, proof, ask, policy, exchange));
@@ -285,7 +285,7 @@ impl Comparison {
         let differs = answer.status != StatusCode::OK
             || own.status != StatusCode::OK
             || length.is_some_and(|length| length != stored.len() as u64)
-            || own.fields.get(header::CONTENT_ENCODING) != answer.headers.get(header::CONTENT_ENCODING);
+            || own.fields.get(header::CONTENT_ENCODING).as_ref() != answer.headers.get(header::CONTENT_ENCODING);
         (!differs).then(|| Self { stored: Arc::clone(stored), equal: 0 })
     }
 

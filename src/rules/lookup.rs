@@ -116,7 +116,7 @@ impl Lookup {
         let speaks = |variant: &&Arc<StoredResponse>| {
             let mut languages = variant.head().fields.get_all(header::CONTENT_LANGUAGE);
             // More than one language is for readers of each (RFC 9110 §8.5), or a value with a comma.
-            languages.next().is_some_and(|language| list::trim(language.as_bytes()).eq_ignore_ascii_case(&best))
+            languages.next().is_some_and(|language| list::trim(language).eq_ignore_ascii_case(&best))
                 && languages.next().is_none()
                 && variant.selected_by_all_but(&header::ACCEPT_LANGUAGE, request)
         };
@@ -175,6 +175,8 @@ impl Resource {
         }
         all.parts.retain(|part| part.selection() != response.selection());
         all.variants.retain(|old| !replaces(old));
+        // Most resources have one, and a list that grows by itself makes room for four.
+        all.variants.reserve_exact(1);
         all.variants.push(response);
         if all.variants.len() > max {
             all.variants.drain(..all.variants.len() - max);

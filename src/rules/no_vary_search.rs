@@ -35,7 +35,7 @@ impl Variance {
     /// not understood.
     #[must_use]
     pub fn of(head: &HeaderMap) -> Option<Self> {
-        Self::read(head.get_all("no-vary-search").iter())
+        Self::read(head.get_all("no-vary-search").iter().map(HeaderValue::as_bytes))
     }
 
     /// The same, of a response that is stored.
@@ -44,8 +44,8 @@ impl Variance {
         Self::read(fields.get_all("no-vary-search"))
     }
 
-    fn read<'a>(lines: impl Iterator<Item = &'a HeaderValue>) -> Option<Self> {
-        let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+    fn read<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let lines: Vec<&[u8]> = lines.collect();
         if lines.is_empty() {
             return None;
         }

@@ -246,7 +246,7 @@ impl PartialResponse {
             Some(tag) => self.head.tag_vouches.then(|| tag.to_header_value()),
             None => {
                 let dated = policy.verify == Verify::WhenStale && self.head.strong_date.is_some();
-                dated.then(|| self.head.fields.get(header::LAST_MODIFIED).cloned()).flatten()
+                dated.then(|| self.head.fields.get(header::LAST_MODIFIED)).flatten()
             }
         }
     }
@@ -266,7 +266,7 @@ impl PartialResponse {
         if let Some(tag) = &self.head.tag {
             request.insert(header::IF_NONE_MATCH, tag.to_header_value());
         } else if let Some(date) = self.head.fields.get(header::LAST_MODIFIED) {
-            request.insert(header::IF_MODIFIED_SINCE, date.clone());
+            request.insert(header::IF_MODIFIED_SINCE, date);
         }
     }
 

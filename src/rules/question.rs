@@ -100,7 +100,10 @@ fn candidates(ask: &Ask, lookup: &Lookup) -> Vec<Arc<StoredResponse>> {
 }
 
 fn accepts_coding(request: &RequestFields, stored: &StoredFields) -> bool {
-    let Some(coding) = stored.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()) else { return true };
+    let Some(coding) = stored.get_all(header::CONTENT_ENCODING).next().and_then(|value| str::from_utf8(value).ok())
+    else {
+        return true;
+    };
     request
         .named(std::iter::once(&header::ACCEPT_ENCODING))
         .get_all(header::ACCEPT_ENCODING)
@@ -237,7 +240,7 @@ pub fn set_condition(check: &Check, policy: &Policy, request: &mut HeaderMap) {
     let dated = tags.is_none() || policy.verify == Verify::WhenStale && check.selected && check.candidates.len() == 1;
     let date = check.candidates.first().and_then(|stored| stored.head().fields.get(header::LAST_MODIFIED));
     if let Some(date) = date.filter(|_| dated) {
-        request.insert(header::IF_MODIFIED_SINCE, date.clone());
+        request.insert(header::IF_MODIFIED_SINCE, date);
     }
     if let Some(tags) = tags {
         request.insert(header::IF_NONE_MATCH, tags);

@@ -1,60 +1,101 @@
 //! `StoredFields`: the fields of a stored response, which of them it keeps, and what a 304 changes in them (RFC 9111 §3).
 
-use bytes::BytesMut;
+use std::ops::Range;
+
+use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
+use super::field_names::FieldNames;
 use super::fields::{is_hop_by_hop, remove_hop_by_hop};
 use super::request_fields::nominates_none;
 use super::validator::EntityTag;
 use super::vary::Vary;
 
-/// The fields of a stored response, as small as they can be without being parsed for each reply: a list, whose values
-/// share one allocation. A header map takes three times as much.
+/// The fields of a stored response, as small as they can be without being parsed for each reply: their names, which
+/// others share, and their values in one piece of memory. A header map takes eight times as much.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredFields(Box<[(HeaderName, HeaderValue)]>);
+pub struct StoredFields {
+    names: FieldNames,
+    /// For each line where its value ends, as [`END`] bytes, and then the values.
+    values: Bytes,
+}
+
+/// How many bytes the end of a value takes. The first bit says that the value is sensitive (RFC 7541 §7.1.3).
+const END: usize = 4;
+const SENSITIVE: u32 = 1 << 31;
 
 impl StoredFields {
     /// The fields of a head, copied: those that arrive are slices of a read buffer, and one of them would keep all 16 KiB
     /// of it.
     #[must_use]
     pub fn of(head: &HeaderMap) -> Self {
-        let mut room = BytesMut::with_capacity(head.values().map(HeaderValue::len).sum());
-        head.values().for_each(|value| room.extend_from_slice(value.as_bytes()));
-        let mut room = room.freeze();
-        let copied = |(name, value): (&HeaderName, &HeaderValue)| {
-            let bytes = room.split_to(value.len());
-            // A field value is made of allowed bytes, so the copy cannot fail.
-            let mut copy = HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| value.clone());
-            copy.set_sensitive(value.is_sensitive());
-            (copied_name(name), copy)
-        };
-        Self(head.iter().map(copied).collect())
+        let (names, values): (Vec<HeaderName>, Vec<_>) =
+            head.iter().map(|(name, value)| (name.clone(), (value.as_bytes(), value.is_sensitive()))).unzip();
+        Self::of_lines(FieldNames::of(&names), &values)
+    }
+
+    fn of_lines(names: FieldNames, lines: &[(&[u8], bool)]) -> Self {
+        let mut end = lines.len() * END;
+        let mut values = Vec::with_capacity(end + lines.iter().map(|(value, _)| value.len()).sum::<usize>());
+        for (value, sensitive) in lines {
+            end += value.len();
+            // No head that is read comes near to 2 GiB.
+            let marked = u32::try_from(end).unwrap_or(u32::MAX) & !SENSITIVE | if *sensitive { SENSITIVE } else { 0 };
+            values.extend_from_slice(&marked.to_be_bytes());
+        }
+        lines.iter().for_each(|(value, _)| values.extend_from_slice(value));
+        Self { names, values: values.into() }
+    }
+
+    /// Every line: its name, its value, and whether that is sensitive.
+    fn lines(&self) -> impl Iterator<Item = (&HeaderName, &[u8], bool)> {
+        self.ranges().map(|(name, value, sensitive)| (name, &self.values[value], sensitive))
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = (&HeaderName, Range<usize>, bool)> {
+        let (ends, _) = self.values.as_chunks::<END>();
+        let mut start = self.names.as_slice().len() * END;
+        self.names.as_slice().iter().zip(ends).map(move |(name, end)| {
+            let marked = u32::from_be_bytes(*end);
+            let end = usize::try_from(marked & !SENSITIVE).unwrap_or(start);
+            (name, std::mem::replace(&mut start, end)..end, marked & SENSITIVE != 0)
+        })
+    }
+
+    /// A line as a value that shares the memory of all.
+    fn value(&self, range: Range<usize>, sensitive: bool) -> HeaderValue {
+        // It was a value when it was copied, so it is one still.
+        let mut value =
+            HeaderValue::from_maybe_shared(self.values.slice(range)).unwrap_or(HeaderValue::from_static(""));
+        value.set_sensitive(sensitive);
+        value
     }
 
     /// The first line of a field.
     #[must_use]
-    pub fn get(&self, name: impl PartialEq<HeaderName>) -> Option<&HeaderValue> {
-        self.get_all(name).next()
+    pub fn get(&self, name: impl PartialEq<HeaderName>) -> Option<HeaderValue> {
+        let (_, value, sensitive) = self.ranges().find(|(one, ..)| name == **one)?;
+        Some(self.value(value, sensitive))
     }
 
     /// Every line of a field, in order.
-    pub fn get_all(&self, name: impl PartialEq<HeaderName>) -> impl Iterator<Item = &HeaderValue> {
-        self.0.iter().filter(move |(one, _)| name == *one).map(|(_, value)| value)
+    pub fn get_all(&self, name: impl PartialEq<HeaderName>) -> impl Iterator<Item = &[u8]> {
+        self.lines().filter(move |(one, ..)| name == **one).map(|(_, value, _)| value)
     }
 
     /// Whether there is such a field.
     #[must_use]
     pub fn contains_key(&self, name: impl PartialEq<HeaderName>) -> bool {
-        self.get(name).is_some()
+        self.names.as_slice().iter().any(|one| name == *one)
     }
 
     /// As a header map with room for so many lines more.
     #[must_use]
     pub fn to_map(&self, room: usize) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.0.len() + room);
-        for (name, value) in &self.0 {
-            map.append(name.clone(), value.clone());
+        let mut map = HeaderMap::with_capacity(self.names.as_slice().len() + room);
+        for (name, value, sensitive) in self.ranges() {
+            map.append(name.clone(), self.value(value, sensitive));
         }
         map
     }
@@ -67,33 +108,37 @@ impl StoredFields {
                 || [header::DATE, header::AGE].contains(name)
                 || CONTENT.contains(&name.as_str())
                 || !keep_set_cookie && ["set-cookie", "set-cookie2"].contains(&name.as_str())
-                || self.get_all(name).eq(update.get_all(name))
+                || self.get_all(name).eq(update.get_all(name).iter().map(HeaderValue::as_bytes))
         };
         if !nominates_none(update) || !update.keys().all(is_kept) {
             return None;
         }
-        let mut redated = self.clone();
         let mut dates = update.get_all(header::DATE).iter();
-        if let Some(date) = dates.next() {
-            let mut own = redated.0.iter_mut().filter(|(name, _)| *name == header::DATE);
-            let ((_, own), true) = (own.next()?, own.next().is_none() && dates.next().is_none()) else { return None };
-            *own = HeaderValue::from_bytes(date.as_bytes()).ok()?;
+        let Some(date) = dates.next() else { return Some(self.clone()) };
+        if dates.next().is_some() || self.get_all(header::DATE).count() != 1 {
+            return None;
         }
-        Some(redated)
+        let lines = self.lines();
+        let redated = lines.map(
+            |(name, value, sensitive)| {
+                if *name == header::DATE { (date.as_bytes(), false) } else { (value, sensitive) }
+            },
+        );
+        Some(Self::of_lines(self.names.clone(), &redated.collect::<Vec<_>>()))
     }
 
     /// Whether both are the same but for their `Date`.
     #[must_use]
     pub fn differ_by_date_at_most(&self, other: &Self) -> bool {
-        let undated = |(name, _): &&(HeaderName, HeaderValue)| *name != header::DATE;
-        self.0.iter().filter(undated).eq(other.0.iter().filter(undated))
+        let undated = |(name, ..): &(&HeaderName, &[u8], bool)| **name != header::DATE;
+        self.names == other.names && self.lines().filter(undated).eq(other.lines().filter(undated))
     }
 
     /// Says that the content has this length.
     pub fn set_content_length(&mut self, length: u64) {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(length);
-        if self.get(header::CONTENT_LENGTH).is_none_or(|said| said != digits) {
+        if self.get_all(header::CONTENT_LENGTH).next() != Some(digits.as_bytes()) {
             let mut map = self.to_map(1);
             map.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
             *self = Self::of(&map);
@@ -103,16 +148,8 @@ impl StoredFields {
     /// What they weigh in memory, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.0.iter().map(|(name, value)| FIELD_OVERHEAD + name.as_str().len() + value.len()).sum()
+        self.values.len() + self.names.weight()
     }
-}
-
-/// What a field costs beyond its bytes: its place in the list.
-pub(super) const FIELD_OVERHEAD: usize = size_of::<(HeaderName, HeaderValue)>();
-
-/// A name in memory of its own, if it is not one that `http` knows.
-fn copied_name(name: &HeaderName) -> HeaderName {
-    HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or_else(|_| name.clone())
 }
 
 /// The head of a stored response after a 304, or a HEAD that proved it current, brought `update`.
@@ -254,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_stored_head_is_a_copy_without_what_was_for_one_requester() {
-        let buffer = bytes::Bytes::from(vec![b'x'; 4096]);
+        let buffer = Bytes::from(vec![b'x'; 4096]);
         let mut arrived = head(&[
             ("connection", "x-hop"),
             ("x-hop", "1"),

@@ -236,7 +236,7 @@ fn a_full_answer_brings_its_own_head() {
     assert_eq!(fields.get("etag").unwrap(), "W/\"2\"");
     assert_eq!(
         (fields.get("x-a"), fields.get("x-b").unwrap(), fields.get("content-length").unwrap()),
-        (None, &"new".parse().unwrap(), &3.into())
+        (None, "new".parse().unwrap(), 3.into())
     );
     assert!(!confirmed.response().head().tag_vouches, "what the new tag is worth is settled anew");
 }
