@@ -25,7 +25,7 @@ use crate::rules::lookup::Lookup;
 use crate::rules::moment::Moment;
 use crate::rules::outcome::{FetchReason, SkipReason};
 use crate::rules::partial::PartialResponse;
-use crate::rules::policy::{Policy, Strategy, Verify};
+use crate::rules::policy::{OnCheckError, Policy, Strategy, Verify};
 use crate::rules::promise::Confirmation;
 use crate::rules::question::{self, Check, Question};
 use crate::rules::range::{self, Extent};
@@ -35,10 +35,18 @@ use crate::server::InterimSink;
 /// Content above this many bytes is hashed off the runtime's threads.
 pub(super) const HASH_INLINE_MAX: usize = 16 * 1024;
 
-/// How long a stored response may stay as it is while exchanges confirm it, where each request is checked: what is served
-/// then is what was confirmed. Only a reply that an origin's failure excuses is from the store, and says up to so much
-/// more of an age than it has.
+/// The longest that a stored response may stay as it is while exchanges confirm it.
 const KEPT_FOR: Duration = Duration::from_secs(10);
+
+/// How long it may on a route. Where each request is checked, what is served is what was confirmed, and only a reply that
+/// an origin's failure excuses comes from the store: of the time for which it may, a tenth is given up.
+fn kept_for(policy: &Policy) -> Duration {
+    match (policy.verify, policy.on_check_error) {
+        (Verify::EveryHit, OnCheckError::Fail) => KEPT_FOR,
+        (Verify::EveryHit, OnCheckError::ServeStale(max)) => KEPT_FOR.min(max / 10),
+        _ => Duration::ZERO,
+    }
+}
 
 /// What an exchange found, shared by its members.
 #[derive(Debug)]
@@ -231,14 +239,12 @@ impl<O: Origin> Proxy<O> {
         }
     }
 
-    /// Keeps what was confirmed. Where every request is checked, little hangs on when that was: what is stored and says the
-    /// same may stay for [`KEPT_FOR`], and spares the store the change.
+    /// Keeps what was confirmed. What is stored and says the same may stay for a while, and spares the store the change.
     pub(super) fn keep(&self, errand: &Errand, confirmation: Confirmation) -> Found<O::Body> {
         let by_tag = shared_by_check(&errand.policy);
         let new = confirmation.response();
-        let lasts = errand.policy.verify == Verify::EveryHit;
-        let stays = |old: &Arc<StoredResponse>| new.says_no_more_than(old, KEPT_FOR);
-        if !(lasts && errand.stored.as_ref().is_some_and(stays)) {
+        let stays = |old: &Arc<StoredResponse>| new.says_no_more_than(old, kept_for(&errand.policy));
+        if !errand.stored.as_ref().is_some_and(stays) {
             self.put(&errand.ask, errand.ask.held_at(), Arc::clone(new), by_tag);
         }
         Found::Confirmed(confirmation)

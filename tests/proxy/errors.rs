@@ -43,6 +43,23 @@ async fn an_origins_own_error_is_passed_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_confirmation_moves_the_end_of_what_an_error_excuses() {
+    let origin = Script::new();
+    origin.expects("GET /a", ok("stored").etag("\"1\""));
+    let house = House::with(origin.clone(), |policy| policy.on_check_error = OnCheckError::ServeStale(MINUTE));
+    house.get("/a").await;
+    for _ in 0..30 {
+        tokio::time::advance(Duration::from_secs(5)).await;
+        origin.expects("GET /a", status(304).etag("\"1\""));
+        house.get("/a").await;
+    }
+    tokio::time::advance(MINUTE * 9 / 10).await;
+    origin.fails("GET /a", OriginError::ConnectionRefused);
+    assert_eq!(house.get("/a").await.text(), "stored", "a tenth of the minute is given up at most");
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
 async fn serve_stale_serves_within_its_bound_and_says_so() {
     let origin = Script::new();
     origin
