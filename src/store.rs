@@ -8,6 +8,7 @@
 //! response may answer for others than its own.
 
 mod marks;
+mod names;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 
 use self::marks::Marks;
+use self::names::SharedNames;
 use crate::rules::groups::Groups;
 use crate::rules::key::{CacheKey, ExchangeKey};
 use crate::rules::lookup::{Alike, Resource};
@@ -34,7 +36,7 @@ const KEY_OVERHEAD: usize = 384;
 /// Complete stored responses.
 #[derive(Debug)]
 pub struct Store {
-    resources: Cache<CacheKey, Arc<Resource>, foldhash::fast::RandomState>,
+    resources: Cache<CacheKey, Resource, foldhash::fast::RandomState>,
     uncacheable: Cache<ExchangeKey, Moment, foldhash::fast::RandomState>,
     /// How many invalidations there were.
     epoch: AtomicU64,
@@ -42,6 +44,7 @@ pub struct Store {
     invalidating: Mutex<()>,
     /// By target and group, the epoch that the latest invalidation opened.
     marks: Marks,
+    names: SharedNames,
     variants_max: usize,
     capacity: u64,
 }
@@ -62,7 +65,7 @@ impl Store {
     pub fn new(capacity: u64, variants_max: usize, evicted: impl Fn() + Send + Sync + 'static) -> Self {
         let resources = Cache::builder()
             .max_capacity(capacity)
-            .weigher(|key: &CacheKey, resource: &Arc<Resource>| {
+            .weigher(|key: &CacheKey, resource: &Resource| {
                 u32::try_from(key.as_bytes().len() + KEY_OVERHEAD + resource.weight()).unwrap_or(u32::MAX)
             })
             .eviction_listener(move |_, _, cause| {
@@ -79,6 +82,7 @@ impl Store {
             epoch: AtomicU64::new(0),
             invalidating: Mutex::new(()),
             marks: Marks::new(),
+            names: SharedNames::default(),
             variants_max,
             capacity,
         }
@@ -86,15 +90,19 @@ impl Store {
 
     /// What is stored for `key`.
     #[must_use]
-    pub fn lookup(&self, key: &CacheKey) -> Option<Arc<Resource>> {
+    pub fn lookup(&self, key: &CacheKey) -> Option<Resource> {
         self.resources.get(key)
     }
 
     /// Keeps `response` for `key`; `by_tag` as in [`Resource::with`].
-    pub fn insert(&self, key: &CacheKey, response: Arc<StoredResponse>, by_tag: bool) {
+    pub fn insert(&self, key: &CacheKey, mut response: Arc<StoredResponse>, by_tag: bool) {
+        // One that somebody holds already was made from one that is stored, and shares its names.
+        if let Some(own) = Arc::get_mut(&mut response) {
+            own.share_names(|names| self.names.shared(names));
+        }
         self.resources.entry_by_ref(key).and_upsert_with(|present| {
             let present = present.map(moka::Entry::into_value).unwrap_or_default();
-            Arc::new(present.with(response, by_tag, self.variants_max))
+            present.with(response, by_tag, self.variants_max)
         });
     }
 
@@ -106,7 +114,7 @@ impl Store {
         }
         self.resources.entry_by_ref(path).and_upsert_with(|present| {
             let present = present.map(moka::Entry::into_value).unwrap_or_default();
-            Arc::new(present.with_alike(alike))
+            present.with_alike(alike)
         });
     }
 
@@ -114,7 +122,7 @@ impl Store {
     pub fn insert_part(&self, key: &CacheKey, part: Arc<PartialResponse>) {
         self.resources.entry_by_ref(key).and_upsert_with(|present| {
             let present = present.map(moka::Entry::into_value).unwrap_or_default();
-            Arc::new(present.with_part(part, self.variants_max))
+            present.with_part(part, self.variants_max)
         });
     }
 
@@ -134,7 +142,7 @@ impl Store {
             None => Op::Nop,
             Some(entry) => {
                 let rest = change(&entry.into_value());
-                if rest.is_empty() { Op::Remove } else { Op::Put(Arc::new(rest)) }
+                if rest.is_empty() { Op::Remove } else { Op::Put(rest) }
             }
         });
     }

@@ -147,7 +147,7 @@ impl<O: Origin> Proxy<O> {
         }
         let outcome = self.outcome_of(&served, stored.head(), &mut parts.headers);
         let outcome = Outcome { fwd_status: status, ..outcome };
-        let (tag_vouches, strong_date) = (lacks_tag || stored.head().tag_vouches, stored.head().strong_date);
+        let (tag_vouches, strong_date) = (lacks_tag || stored.head().tag_vouches, stored.head().strong_date());
         let (bytes, trailers) = served.into_content();
         let draft = Draft { parts, content: Content::Full(bytes, trailers), tag_vouches, strong_date };
         self.respond(ask, visit, draft, outcome, ride)
@@ -193,7 +193,7 @@ impl<O: Origin> Proxy<O> {
         if ride.collapsed {
             filled.remove_unshared(&mut parts.headers);
         }
-        let (tag_vouches, strong_date) = (filled.tag().is_some(), filled.stored_head().strong_date);
+        let (tag_vouches, strong_date) = (filled.tag().is_some(), filled.stored_head().strong_date());
         let draft = Draft { parts, content: Content::Filling(reader), tag_vouches, strong_date };
         self.respond(ask, visit, draft, outcome, ride)
     }

@@ -38,7 +38,7 @@ pub mod clock_tag;
 pub mod completion;
 pub mod digest;
 pub mod directives;
-mod field_names;
+pub mod field_names;
 pub mod fields;
 pub mod forwarding;
 pub mod freshness;

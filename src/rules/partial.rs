@@ -203,7 +203,7 @@ impl PartialResponse {
     #[must_use]
     pub fn answers(&self, ask: &Ask) -> Option<ContentRange> {
         let tag = self.head.tag.as_ref().filter(|_| self.head.tag_vouches);
-        let range = ask.range.as_ref().filter(|range| range.holds(tag, self.head.strong_date))?;
+        let range = ask.range.as_ref().filter(|range| range.holds(tag, self.head.strong_date()))?;
         let Resolved::One(span) = range.resolve(self.part.range.complete()) else { return None };
         self.part.range.span().contains(span).then(|| ContentRange::new(span, self.part.range.complete())).flatten()
     }
@@ -245,7 +245,7 @@ impl PartialResponse {
         match &self.head.tag {
             Some(tag) => self.head.tag_vouches.then(|| tag.to_header_value()),
             None => {
-                let dated = policy.verify == Verify::WhenStale && self.head.strong_date.is_some();
+                let dated = policy.verify == Verify::WhenStale && self.head.strong_date().is_some();
                 dated.then(|| self.head.fields.get(header::LAST_MODIFIED)).flatten()
             }
         }

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::digest::{Algorithm, Digest, Sha256, Sha512};
 use super::directives::ResponseDirectives;
+use super::field_names::FieldNames;
 use super::fields::{self, StoredFields};
 use super::freshness::Lifetime;
 use super::groups::Groups;
@@ -31,7 +32,7 @@ pub struct Recorded {
     bytes: Bytes,
     trailers: Option<Box<HeaderMap>>,
     /// Computed when something first needs it.
-    sha256: OnceLock<Sha256>,
+    sha256: OnceLock<Box<Sha256>>,
     /// Likewise, and rarely.
     sha512: OnceLock<Box<Sha512>>,
 }
@@ -43,6 +44,10 @@ impl Recorded {
     /// # Errors
     /// [`SkipReason::Contradicted`] if the bytes disagree with `declared`, the `Content-Length`, or with a digest that
     /// `head` or `trailers` claim (RFC 9530). Digests are computed where one is claimed: callers with more than a few
+    fn sha256(&self) -> Sha256 {
+        **self.sha256.get_or_init(|| Box::new(Sha256::of(&self.bytes)))
+    }
+
     /// KiB do this off the runtime threads.
     pub fn complete(
         chunks: &[Bytes],
@@ -70,7 +75,7 @@ impl Recorded {
 
     fn digest(&self, algorithm: Algorithm) -> Digest {
         match algorithm {
-            Algorithm::Sha256 => Digest::Sha256(*self.sha256.get_or_init(|| Sha256::of(&self.bytes))),
+            Algorithm::Sha256 => Digest::Sha256(self.sha256()),
             Algorithm::Sha512 => Digest::Sha512(**self.sha512.get_or_init(|| Box::new(Sha512::of(&self.bytes)))),
         }
     }
@@ -110,8 +115,8 @@ pub struct StoredHead {
     pub tag_vouches: bool,
     /// The origin's `Last-Modified`.
     pub last_modified: Option<SystemTime>,
-    /// That date, if it is a strong validator of the content (RFC 9110 §8.8.2.2).
-    pub strong_date: Option<SystemTime>,
+    /// Whether that date is a strong validator of the content (RFC 9110 §8.8.2.2).
+    dated: bool,
     /// The fields that select this response.
     pub vary: Vary,
     /// The groups with which it is invalidated.
@@ -140,7 +145,7 @@ impl StoredHead {
         }
         let mut head =
             Self::of(status, fields, vouches, freshness::initial_age(received, asked, now.wall), policy, now);
-        head.strong_date = head.last_modified.filter(|_| dated);
+        head.dated = head.last_modified.is_some() && dated;
         head
     }
 
@@ -162,7 +167,7 @@ impl StoredHead {
             status,
             tag_vouches,
             last_modified: validator::date_of(&fields, header::LAST_MODIFIED),
-            strong_date: None,
+            dated: false,
             vary: Vary::of(&fields),
             groups: Groups::of(&fields),
             lifetime: freshness::lifetime(status, &directives, &fields, policy.heuristic_max),
@@ -190,7 +195,7 @@ impl StoredHead {
         // not the copy.
         let fields = fields::freshen(&self.fields.to_map(0), update, policy.set_cookie);
         let mut fresh = Self::of(self.status, fields, self.tag_vouches, initial_age, policy, now);
-        fresh.strong_date = self.strong_date.filter(|_| fresh.last_modified == self.last_modified);
+        fresh.dated = self.dated && fresh.last_modified == self.last_modified;
         fresh
     }
 
@@ -198,6 +203,12 @@ impl StoredHead {
     #[must_use]
     pub fn age(&self, at: Moment) -> Duration {
         self.initial_age.saturating_add(at.since(self.received))
+    }
+
+    /// The origin's `Last-Modified`, if it is a strong validator of the content (RFC 9110 §8.8.2.2).
+    #[must_use]
+    pub const fn strong_date(&self) -> Option<SystemTime> {
+        if self.dated { self.last_modified } else { None }
     }
 
     /// Freshness lifetime (RFC 9111 §4.2.1).
@@ -241,6 +252,30 @@ impl Standing {
     }
 }
 
+/// The selecting fields of the request that a response answers (RFC 9111 §4.1), in canonical form and word for word;
+/// `None` where it varies by nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Selection(Option<Arc<[Box<[u8]>; 2]>>);
+
+impl Selection {
+    fn of(vary: &Vary, request: &RequestFields) -> Self {
+        let varies = vary.names().is_some_and(|names| !names.is_empty());
+        Self(varies.then(|| Arc::new([vary.selecting(request), vary.words(request)])))
+    }
+
+    fn canonical(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |forms| &forms[0])
+    }
+
+    fn words(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |forms| &forms[1])
+    }
+
+    fn weight(&self) -> usize {
+        self.0.as_ref().map_or(0, |forms| forms.iter().map(|form| size_of::<Box<[u8]>>() + form.len()).sum())
+    }
+}
+
 /// A complete stored response.
 #[derive(Clone, Debug)]
 pub struct StoredResponse {
@@ -249,10 +284,8 @@ pub struct StoredResponse {
     content: Arc<Recorded>,
     /// Which digest of the content the origin's tag is, if it is one.
     recognised: Option<Recipe>,
-    /// The values of the request's selecting fields, canonical (RFC 9111 §4.1).
-    selecting: Box<[u8]>,
-    /// The same, word for word.
-    words: Box<[u8]>,
+    /// By what a request selects it.
+    selection: Selection,
     standing: Standing,
 }
 
@@ -270,8 +303,7 @@ impl StoredResponse {
         };
         Self {
             recognised,
-            selecting: head.vary.selecting(request),
-            words: head.vary.words(request),
+            selection: Selection::of(&head.vary, request),
             head: Arc::new(head),
             content: Arc::new(recorded),
             standing,
@@ -299,8 +331,7 @@ impl StoredResponse {
         }
         fresh.head = Arc::new(head);
         if fresh.head.vary != self.head.vary {
-            fresh.selecting = fresh.head.vary.selecting(request);
-            fresh.words = fresh.head.vary.words(request);
+            fresh.selection = Selection::of(&fresh.head.vary, request);
         }
         fresh.standing = standing;
         fresh
@@ -315,11 +346,18 @@ impl StoredResponse {
         head.fields.set_content_length(self.content.len() as u64);
         Self {
             recognised: self.recognised,
-            selecting: head.vary.selecting(request),
-            words: head.vary.words(request),
+            selection: Selection::of(&head.vary, request),
             head: Arc::new(head),
             content: Arc::clone(&self.content),
             standing,
+        }
+    }
+
+    /// Has the names of its fields shared with others, as `share` says. Only while the head is nobody else's.
+    pub fn share_names(&mut self, share: impl FnOnce(&FieldNames) -> FieldNames) {
+        if let Some(head) = Arc::get_mut(&mut self.head) {
+            let shared = share(head.fields.names());
+            head.fields.share_names(shared);
         }
     }
 
@@ -369,7 +407,7 @@ impl StoredResponse {
     /// The content's SHA-256, as [`digest`](Self::digest) computes it.
     #[must_use]
     pub fn sha256(&self) -> Sha256 {
-        *self.content.sha256.get_or_init(|| Sha256::of(&self.content.bytes))
+        self.content.sha256()
     }
 
     /// Whether the content at `offset` begins with `bytes`: how a full answer is compared as it arrives.
@@ -387,25 +425,25 @@ impl StoredResponse {
     /// Whether the request's selecting fields are those that this response was stored for (RFC 9111 §4.1).
     #[must_use]
     pub fn selected_by(&self, request: &RequestFields) -> bool {
-        self.head.vary.selects(request, &self.selecting)
+        self.head.vary.selects(request, self.selection.canonical())
     }
 
     /// Whether the request has the selecting fields of the one that this response answered, word for word.
     #[must_use]
     pub fn is_asked_for_again(&self, request: &RequestFields) -> bool {
-        self.head.vary.repeats(request, &self.words)
+        self.head.vary.repeats(request, self.selection.words())
     }
 
     /// Whether it is selected by a request whose values of the fields of [`StoredHead::vary`] are these, canonical.
     #[must_use]
     pub fn selected_as(&self, selecting: &[u8]) -> bool {
-        self.head.vary.names().is_some() && *self.selecting == *selecting
+        self.head.vary.names().is_some() && self.selection.canonical() == selecting
     }
 
     /// Whether they are, but for those of `except`.
     #[must_use]
     pub fn selected_by_all_but(&self, except: &HeaderName, request: &RequestFields) -> bool {
-        self.head.vary.selects_but_for(except, request, &self.selecting)
+        self.head.vary.selects_but_for(except, request, self.selection.canonical())
     }
 
     /// Whether this is `old`, freshened by exchanges that began less than `within` after the one that confirmed that, and
@@ -416,8 +454,8 @@ impl StoredResponse {
             && self.standing.epoch == old.standing.epoch
             && self.standing.confirmed.since(old.standing.confirmed) < within
             && self.head.fields.differ_by_date_at_most(&old.head.fields)
-            && (self.head.tag_vouches, self.head.strong_date) == (old.head.tag_vouches, old.head.strong_date)
-            && self.selecting == old.selecting
+            && (self.head.tag_vouches, self.head.dated) == (old.head.tag_vouches, old.head.dated)
+            && self.selection == old.selection
     }
 
     /// Whether both were stored for the same selecting fields.
@@ -429,13 +467,13 @@ impl StoredResponse {
     /// What selects it: the fields that `Vary` names, and their values, canonical.
     #[must_use]
     pub fn selection(&self) -> (&Vary, &[u8]) {
-        (&self.head.vary, &self.selecting)
+        (&self.head.vary, self.selection.canonical())
     }
 
     /// What it costs in memory, in bytes, the key not counted.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.len() + self.head.weight() + self.selecting.len() + self.words.len() + ENTRY_OVERHEAD
+        self.len() + self.head.weight() + self.selection.weight() + ENTRY_OVERHEAD
     }
 
     /// The content and its trailers: for [`promise`](super::promise) alone.

@@ -30,9 +30,20 @@ impl StoredFields {
     /// of it.
     #[must_use]
     pub fn of(head: &HeaderMap) -> Self {
-        let (names, values): (Vec<HeaderName>, Vec<_>) =
-            head.iter().map(|(name, value)| (name.clone(), (value.as_bytes(), value.is_sensitive()))).unzip();
-        Self::of_lines(FieldNames::of(&names), &values)
+        let values: Vec<_> = head.values().map(|value| (value.as_bytes(), value.is_sensitive())).collect();
+        Self::of_lines(FieldNames::of(head.iter().map(|(name, _)| name)), &values)
+    }
+
+    /// The names of all lines.
+    #[must_use]
+    pub const fn names(&self) -> &FieldNames {
+        &self.names
+    }
+
+    /// Has the names in a list that others share; it must have the same names.
+    pub(super) fn share_names(&mut self, shared: FieldNames) {
+        debug_assert!(shared == self.names, "a list of other names");
+        self.names = shared;
     }
 
     fn of_lines(names: FieldNames, lines: &[(&[u8], bool)]) -> Self {

@@ -219,8 +219,8 @@ pub(crate) fn stored_part(start: u64, bytes: &str, complete: u64, lines: &[(&str
 }
 
 /// A resource of these variants, stored in this order.
-pub(crate) fn resource(variants: &[Stored]) -> Arc<Resource> {
-    Arc::new(variants.iter().fold(Resource::default(), |all, one| all.with(one.build(), true, 64)))
+pub(crate) fn resource(variants: &[Stored]) -> Resource {
+    variants.iter().fold(Resource::default(), |all, one| all.with(one.build(), true, 64))
 }
 
 /// What a request finds among these variants; nothing is stored if there are none.

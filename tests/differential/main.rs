@@ -215,10 +215,10 @@ fn ours(case: &Case, policy: &Policy) -> Opinion {
     let recorded = Recorded::complete(&[Bytes::from_static(b"abc")], None, &answer.headers, None).unwrap();
     let standing = Standing { confirmed: now.at, epoch: 0 };
     let stored = Arc::new(StoredResponse::new(head, recorded, &first.fields, standing));
-    let resource = Arc::new(Resource::default().with(stored, true, 16));
+    let resource = Resource::default().with(stored, true, 16);
     let serves = |fields: &[(&str, &str)], later| {
         read(fields, later).is_ok_and(|ask| {
-            let lookup = Lookup::select(Some(Arc::clone(&resource)), &ask.fields);
+            let lookup = Lookup::select(Some(resource.clone()), &ask.fields);
             matches!(decide(&ask, &lookup, policy, 0, at(later).at), Decision::Serve(_))
         })
     };

@@ -308,7 +308,7 @@ pub fn decision(bytes: &[u8]) {
         };
         let standing = Standing { confirmed: at(0).at, epoch: 0 };
         let stored = Arc::new(StoredResponse::new(stored_head, recorded, &ask.fields, standing));
-        let resource = Arc::new(Resource::default().with(stored, true, 16));
+        let resource = Resource::default().with(stored, true, 16);
         let lookup = Lookup::select(Some(resource), &ask.fields);
         let served = |epoch| matches!(decide(&ask, &lookup, &policy, epoch, at(later).at), Decision::Serve(_));
         assert!(verify != Verify::EveryHit || !served(0), "under every-hit nothing is served unasked");

@@ -18,7 +18,7 @@ use truehit::rules::stored::{Recorded, Standing, StoredHead, StoredResponse};
 /// A fresh hit.
 pub struct Hit {
     request: request::Parts,
-    resource: Arc<Resource>,
+    resource: Resource,
     policy: Policy,
 }
 
@@ -59,7 +59,7 @@ impl Hit {
             &RequestFields::new(request.headers.clone(), false),
             standing,
         ));
-        Self { request, resource: Arc::new(Resource::default().with(stored, true, 16)), policy }
+        Self { request, resource: Resource::default().with(stored, true, 16), policy }
     }
 
     /// The request, which reading takes the fields of.
@@ -79,7 +79,7 @@ impl Hit {
 
     /// Finds what is stored.
     pub fn lookup(&self, ask: &Ask) -> Lookup {
-        Lookup::select(Some(Arc::clone(&self.resource)), &ask.fields)
+        Lookup::select(Some(self.resource.clone()), &ask.fields)
     }
 
     /// Decides.
