@@ -7,7 +7,8 @@
 //! reader when [`WINDOW`] bytes are kept.
 //!
 //! Ownership: the pump's task owns the [`Pump`], readers own a [`Reader`] each, both share the [`Fill`]. A pump that is
-//! dropped early ends the fill as broken; readers that leave free their place.
+//! dropped early ends the fill as broken; readers that leave free their place. Who has told others of the fill owns a
+//! [`Hold`] until they had their chance to read.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -90,6 +91,8 @@ struct State {
     mode: Mode,
     end: Option<End>,
     readers: Vec<Option<Place>>,
+    /// How many hold it for readers to come.
+    holds: usize,
     pump: Option<Waker>,
 }
 
@@ -120,6 +123,7 @@ impl Fill {
             mode: Mode::Recording,
             end: None,
             readers: Vec::new(),
+            holds: 0,
             pump: None,
         };
         let fill = Arc::new(Self { state: Mutex::new(state), memory, object_max });
@@ -147,6 +151,14 @@ impl Fill {
         };
         drop(state);
         Some(Reader { fill: Arc::clone(self), index, done: false, asked_back: false })
+    }
+
+    /// Says that readers are to come: until it is dropped, the body is not given up for want of any. It holds up nobody
+    /// who reads.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>) -> Hold {
+        self.lock().holds += 1;
+        Hold { fill: Arc::clone(self) }
     }
 
     /// Why the body broke off, if it did.
@@ -236,7 +248,9 @@ impl Pump {
         let mut state = self.fill.lock();
         match state.mode {
             Mode::Recording => Poll::Ready(Ok(())),
-            Mode::Passing(why) if state.readers.iter().all(Option::is_none) => Poll::Ready(Err(why)),
+            Mode::Passing(why) if state.holds == 0 && state.readers.iter().all(Option::is_none) => {
+                Poll::Ready(Err(why))
+            }
             Mode::Passing(_) if state.kept < WINDOW => Poll::Ready(Ok(())),
             Mode::Passing(_) => {
                 state.pump = Some(cx.waker().clone());
@@ -283,6 +297,24 @@ impl Drop for Pump {
         if self.fill.lock().end.is_none() {
             let lost = OriginError::ResponseIncomplete("the exchange was given up".to_owned());
             self.end(End::Broken(lost));
+        }
+    }
+}
+
+/// A promise of readers ([`Fill::hold`]).
+#[derive(Debug)]
+pub struct Hold {
+    fill: Arc<Fill>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.fill.lock();
+        state.holds -= 1;
+        let pump = state.pump.take();
+        drop(state);
+        if let Some(pump) = pump {
+            pump.wake();
         }
     }
 }
@@ -370,103 +402,4 @@ impl Drop for Reader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt;
-    use http_body_util::BodyExt;
-
-    fn fill(object_max: u64, memory: u64) -> (Arc<Fill>, Pump) {
-        Fill::start(Arc::new(FillMemory::new(memory)), object_max)
-    }
-
-    fn read(reader: &mut Reader) -> Option<Option<Bytes>> {
-        match reader.frame().now_or_never() {
-            None => None,
-            Some(None) => Some(None),
-            Some(Some(frame)) => Some(Some(frame.unwrap().into_data().unwrap())),
-        }
-    }
-
-    #[test]
-    fn every_reader_gets_every_byte_at_its_own_pace() {
-        let (fill, pump) = fill(100, 100);
-        let mut early = fill.reader().unwrap();
-        assert_eq!(read(&mut early), None, "nothing has arrived");
-        pump.push(Bytes::from_static(b"one"));
-        assert_eq!(read(&mut early), Some(Some(Bytes::from_static(b"one"))));
-        let mut late = fill.reader().unwrap();
-        pump.push(Bytes::from_static(b"two"));
-        assert_eq!(read(&mut late), Some(Some(Bytes::from_static(b"one"))));
-        assert_eq!(pump.recorded(None).unwrap().concat(), b"onetwo");
-        pump.finish(None);
-        assert_eq!(read(&mut late), Some(Some(Bytes::from_static(b"two"))));
-        assert_eq!(read(&mut late), Some(None));
-        assert_eq!(read(&mut early), Some(Some(Bytes::from_static(b"two"))));
-        assert_eq!(read(&mut early), Some(None));
-    }
-
-    #[test]
-    fn a_body_that_breaks_off_never_looks_whole() {
-        let (fill, pump) = fill(100, 100);
-        let mut reader = fill.reader().unwrap();
-        pump.push(Bytes::from_static(b"half"));
-        drop(pump);
-        assert_eq!(read(&mut reader), Some(Some(Bytes::from_static(b"half"))));
-        assert_eq!(read(&mut reader), None, "first there is time to send what came before");
-        let broken = reader.frame().now_or_never().unwrap().unwrap();
-        assert!(matches!(broken, Err(OriginError::ResponseIncomplete(_))));
-        assert!(!fill.records());
-    }
-
-    #[test]
-    fn a_body_that_outgrows_its_bound_passes_on_and_is_not_recorded() {
-        let (fill, pump) = fill(4, 100);
-        let mut reader = fill.reader().unwrap();
-        pump.push(Bytes::from_static(b"1234"));
-        pump.push(Bytes::from_static(b"5"));
-        assert!(!fill.records());
-        assert_eq!(read(&mut reader), Some(Some(Bytes::from_static(b"1234"))));
-        assert_eq!(read(&mut reader), Some(Some(Bytes::from_static(b"5"))));
-        assert!(fill.reader().is_none(), "the first bytes are gone: nobody can join");
-        assert_eq!(pump.recorded(None), Err(SkipReason::TooLarge));
-    }
-
-    #[test]
-    fn the_pump_waits_for_the_slowest_reader_once_nothing_is_recorded() {
-        let (fill, pump) = fill(4, 100);
-        let mut reader = fill.reader().unwrap();
-        pump.push(Bytes::from(vec![0; WINDOW]));
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(pump.poll_room(&mut cx).is_pending());
-        assert!(read(&mut reader).is_some());
-        assert_eq!(pump.poll_room(&mut cx), Poll::Ready(Ok(())));
-        drop(reader);
-        assert_eq!(pump.poll_room(&mut cx), Poll::Ready(Err(SkipReason::TooLarge)), "nobody wants it");
-    }
-
-    #[test]
-    fn fills_share_one_budget_and_give_it_back() {
-        let memory = Arc::new(FillMemory::new(6));
-        let (one, first) = Fill::start(Arc::clone(&memory), 100);
-        let (two, second) = Fill::start(Arc::clone(&memory), 100);
-        first.push(Bytes::from_static(b"1234"));
-        second.push(Bytes::from_static(b"1234"));
-        assert!(one.records());
-        assert!(!two.records());
-        assert_eq!(second.recorded(None), Err(SkipReason::FillMemory));
-        assert_eq!(memory.used(), 4);
-        drop((first, one));
-        assert_eq!(memory.used(), 0);
-    }
-
-    #[test]
-    fn trailers_reach_every_reader() {
-        let (fill, pump) = fill(100, 100);
-        let mut reader = fill.reader().unwrap();
-        let mut trailers = HeaderMap::new();
-        trailers.insert("x-checksum", http::HeaderValue::from_static("1"));
-        pump.finish(Some(trailers.clone()));
-        let frame = reader.frame().now_or_never().unwrap().unwrap().unwrap();
-        assert_eq!(frame.into_trailers().unwrap(), trailers);
-    }
-}
+mod tests;

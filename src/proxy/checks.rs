@@ -253,7 +253,7 @@ impl<O: Origin> Proxy<O> {
                 let repeated = EntityTag::of(response.headers()).is_some_and(|tag| filled.tag() == Some(&tag));
                 if repeated && !response.headers().contains_key(header::AGE) {
                     let filled = Arc::new(filled.confirmed(errand.standing));
-                    (Found::Filled { filled, _beginning: None }, CheckResult::Same)
+                    (Found::Filled { _hold: filled.hold(), filled }, CheckResult::Same)
                 } else {
                     self.watch.metrics.unproven(Unproven::Filling);
                     (self.fetch(errand, why).await, CheckResult::Unproven)

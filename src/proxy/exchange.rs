@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Proxy;
 use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
-use crate::fill::Reader;
+use crate::fill::Hold;
 use crate::metrics::CheckResult;
 use crate::origin::{Origin, OriginError, Outgoing, Purpose, RequestBody};
 use crate::rules::ask::Ask;
@@ -66,8 +66,8 @@ pub(super) enum Found<B> {
     /// A representation is on its way in.
     Filled {
         filled: Arc<Filled>,
-        /// Keeps its beginning for those who wait for the exchange, until they read it themselves.
-        _beginning: Option<Reader>,
+        /// For those who wait for the exchange, until they read it themselves.
+        _hold: Hold,
     },
     /// A response that is for one request alone.
     Alone(Alone<B>),

@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use super::Proxy;
 use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX, Remembered, is_error};
 use super::partial::framing;
-use crate::fill::{Fill, Pump, Reader};
+use crate::fill::{Fill, Hold, Pump, Reader};
 use crate::metrics::EvictionCause;
 use crate::origin::{Origin, OriginError, Purpose};
 use crate::rules::admit::{admit, refused_at_sight};
@@ -148,6 +148,11 @@ impl Filled {
         self.fill.reader()
     }
 
+    /// Says that readers are to come.
+    pub(super) fn hold(&self) -> Hold {
+        self.fill.hold()
+    }
+
     /// The same, confirmed by a later exchange.
     pub(super) fn confirmed(&self, standing: Standing) -> Self {
         Self { standing, confirmed: true, ..self.clone() }
@@ -255,12 +260,12 @@ impl<O: Origin> Proxy<O> {
     /// Records a response while it streams to whoever may have it.
     pub(super) fn fill(self: &Arc<Self>, errand: Errand, intake: Intake, body: O::Body) -> Found<O::Body> {
         let (filled, opened) = self.open(&errand, intake);
-        let (beginning, stored) = (filled.first_reader(), errand.stored.clone());
+        let (hold, stored) = (filled.hold(), errand.stored.clone());
         self.take_body(errand, Arc::clone(&filled), body, opened);
         match filled.fill.broken() {
             // Nobody has seen its head yet.
             Some(error) => Found::Failed { error, stored },
-            None => Found::Filled { filled, _beginning: beginning },
+            None => Found::Filled { filled, _hold: hold },
         }
     }
 
