@@ -169,7 +169,8 @@ pub(super) fn put_lines(bytes: &mut Vec<u8>, request: &HeaderMap, name: &HeaderN
     }
 }
 
-fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
+/// Appends a number in LEB128.
+pub(super) fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
     while number > 0x7f {
         bytes.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;
@@ -198,7 +199,7 @@ pub(super) fn after_lines<'a>(bytes: &'a [u8], request: &HeaderMap, name: &Heade
 }
 
 /// The first number of `bytes`, and what follows it.
-fn take_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+pub(super) fn take_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut length = 0;
     let mut rest = bytes;
     for shift in (0..usize::BITS).step_by(7) {

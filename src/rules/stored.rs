@@ -231,7 +231,7 @@ impl StoredHead {
 
 /// What a stored response costs beyond its bytes: `Arc`s and the parsed head. With what the store adds for a key, what is
 /// counted for a response of 1 KiB is a little more than the process was seen to grow by.
-pub(super) const ENTRY_OVERHEAD: usize = 640;
+pub(super) const ENTRY_OVERHEAD: usize = 512;
 
 /// When and by what a response was last confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::field_names::FieldNames;
 use super::fields::{is_hop_by_hop, remove_hop_by_hop};
+use super::key::{put_number, take_number};
 use super::request_fields::nominates_none;
 use super::validator::EntityTag;
 use super::vary::Vary;
@@ -17,13 +18,10 @@ use super::vary::Vary;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFields {
     names: FieldNames,
-    /// For each line where its value ends, as [`END`] bytes, and then the values.
+    /// For each line twice the length of its value, and one more if that is sensitive (RFC 7541 §7.1.3), in LEB128; and
+    /// the value.
     values: Bytes,
 }
-
-/// How many bytes the end of a value takes. The first bit says that the value is sensitive (RFC 7541 §7.1.3).
-const END: usize = 4;
-const SENSITIVE: u32 = 1 << 31;
 
 impl StoredFields {
     /// The fields of a head, copied: those that arrive are slices of a read buffer, and one of them would keep all 16 KiB
@@ -47,15 +45,12 @@ impl StoredFields {
     }
 
     fn of_lines(names: FieldNames, lines: &[(&[u8], bool)]) -> Self {
-        let mut end = lines.len() * END;
-        let mut values = Vec::with_capacity(end + lines.iter().map(|(value, _)| value.len()).sum::<usize>());
+        let mut values =
+            Vec::with_capacity(lines.iter().map(|(value, _)| length_of(value) + value.len()).sum::<usize>());
         for (value, sensitive) in lines {
-            end += value.len();
-            // No head that is read comes near to 2 GiB.
-            let marked = u32::try_from(end).unwrap_or(u32::MAX) & !SENSITIVE | if *sensitive { SENSITIVE } else { 0 };
-            values.extend_from_slice(&marked.to_be_bytes());
+            put_number(&mut values, value.len() << 1 | usize::from(*sensitive));
+            values.extend_from_slice(value);
         }
-        lines.iter().for_each(|(value, _)| values.extend_from_slice(value));
         Self { names, values: values.into() }
     }
 
@@ -65,12 +60,12 @@ impl StoredFields {
     }
 
     fn ranges(&self) -> impl Iterator<Item = (&HeaderName, Range<usize>, bool)> {
-        let (ends, _) = self.values.as_chunks::<END>();
-        let mut start = self.names.as_slice().len() * END;
-        self.names.as_slice().iter().zip(ends).map(move |(name, end)| {
-            let marked = u32::from_be_bytes(*end);
-            let end = usize::try_from(marked & !SENSITIVE).unwrap_or(start);
-            (name, std::mem::replace(&mut start, end)..end, marked & SENSITIVE != 0)
+        let mut at = 0;
+        self.names.as_slice().iter().map_while(move |name| {
+            let (marked, rest) = take_number(self.values.get(at..)?)?;
+            let start = self.values.len() - rest.len();
+            at = start + (marked >> 1);
+            Some((name, start..at, marked & 1 == 1))
         })
     }
 
@@ -161,6 +156,12 @@ impl StoredFields {
     pub fn weight(&self) -> usize {
         self.values.len() + self.names.weight()
     }
+}
+
+/// How many bytes the length of a value takes.
+const fn length_of(value: &[u8]) -> usize {
+    let bits = usize::BITS - (value.len() << 1 | 1).leading_zeros();
+    bits.div_ceil(7) as usize
 }
 
 /// The head of a stored response after a 304, or a HEAD that proved it current, brought `update`.
@@ -337,6 +338,18 @@ mod tests {
             if let Some(redated) = StoredFields::of(&stored).redated(&update, keep) {
                 prop_assert_eq!(redated.to_map(0), freshen(&stored, &update, keep));
             }
+        }
+
+        #[test]
+        fn what_is_stored_is_what_came(head in any_head(FIELD_NAMES), length in 0..40_000_usize, sensitive in any::<bool>()) {
+            let mut head = head;
+            let mut long = HeaderValue::from_bytes(&vec![b'x'; length]).unwrap();
+            long.set_sensitive(sensitive);
+            head.append("x-long", long);
+            let stored = StoredFields::of(&head);
+            prop_assert_eq!(stored.values.len(), stored.lines().map(|(_, value, _)| length_of(value) + value.len()).sum::<usize>());
+            prop_assert_eq!(stored.get("x-long").map(|value| value.is_sensitive()), Some(sensitive));
+            prop_assert_eq!(stored.to_map(0), head);
         }
 
         #[test]
