@@ -175,7 +175,7 @@ impl<O: Origin> Proxy<O> {
             Some(completed) => {
                 let mut answer = completed.answer;
                 let age = answer.headers.remove(header::AGE);
-                answer.headers = completed.head.fields.to_map();
+                answer.headers = completed.head.fields.to_map(1);
                 age.into_iter().for_each(|age| drop(answer.headers.insert(header::AGE, age)));
                 let before = completed.before.into_iter().collect();
                 let intake = Intake {

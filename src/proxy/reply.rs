@@ -32,6 +32,9 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// `Proxy-Status` (RFC 9209).
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
+/// How many fields are mostly added to a stored head: `Age`, `Via` and `Cache-Status`.
+const OWN_FIELDS: usize = 3;
+
 /// What a request gets.
 pub(super) enum Reply<B> {
     /// A stored response, with the proof or the excuse that lets it out, and the status of the answer behind it.
@@ -92,7 +95,7 @@ fn stated(ask: &Ask, stored: &StoredResponse) -> impl Iterator<Item = (HeaderNam
     let wanted = [(REPR_DIGEST, ask.wants.repr), (CONTENT_DIGEST, content)].into_iter();
     wanted
         .filter_map(|(name, wanted)| Some((name, wanted?)))
-        .filter(|(name, wanted)| !integrity::states(&stored.head().fields.to_map(), name, *wanted))
+        .filter(|(name, wanted)| !integrity::states(&stored.head().fields.to_map(0), name, *wanted))
 }
 
 impl<O: Origin> Proxy<O> {
@@ -103,7 +106,7 @@ impl<O: Origin> Proxy<O> {
             Reply::Stored { served, status, ride } => self.render_stored(ask, visit, served, status, ride),
             Reply::Part { served, part, status, ride } => {
                 let head = served.response().head();
-                let mut parts = parts(head.status, head.fields.to_map());
+                let mut parts = parts(head.status, head.fields.to_map(OWN_FIELDS));
                 let outcome = self.outcome_of(&served, head, &mut parts.headers);
                 let outcome = Outcome { fwd_status: status, ..outcome };
                 let draft = Draft::of_part(parts, part, ask.range.as_ref());
@@ -134,7 +137,7 @@ impl<O: Origin> Proxy<O> {
         ride: Ride,
     ) -> Response<Body<O::Body>> {
         let stored = Arc::clone(served.response());
-        let mut parts = parts(stored.head().status, stored.head().fields.to_map());
+        let mut parts = parts(stored.head().status, stored.head().fields.to_map(OWN_FIELDS));
         let lacks_tag = lacks_tag(&stored);
         if lacks_tag {
             parts.headers.insert(header::ETAG, stored.sha256().entity_tag());

@@ -67,7 +67,7 @@ pub fn admit(
         (
             framing.close_delimited
                 && !policy.close_delimited
-                && integrity::claims(&head.fields.to_map(), None).next().is_none(),
+                && integrity::claims(&head.fields.to_map(0), None).next().is_none(),
             SkipReason::CloseDelimited,
         ),
         (framing.length.is_some_and(|length| length > policy.object_max), SkipReason::TooLarge),

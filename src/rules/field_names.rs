@@ -8,7 +8,6 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue};
 
 /// Names, one for each line. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -17,25 +16,21 @@ pub struct FieldNames(Arc<List>);
 #[derive(Debug)]
 struct List {
     names: Box<[HeaderName]>,
-    /// The names as a header map without values, where they are shared: a copy takes no hashing.
-    shared: Option<HeaderMap>,
+    shared: bool,
 }
-
-/// How many fields are mostly added to a stored head: `Age`, `Via` and `Cache-Status`.
-const ADDED: usize = 3;
 
 impl FieldNames {
     /// The names of these lines, copied: a slice of a read buffer would keep all of that.
     pub(super) fn of<'a>(names: impl Iterator<Item = &'a HeaderName>) -> Self {
         let copied =
             |name: &HeaderName| HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or_else(|_| name.clone());
-        Self(Arc::new(List { names: names.map(copied).collect(), shared: None }))
+        Self(Arc::new(List { names: names.map(copied).collect(), shared: false }))
     }
 
     /// The same names in a list that others are to share.
     #[must_use]
     pub fn to_shared(&self) -> Self {
-        Self(Arc::new(List { names: self.0.names.clone(), shared: Some(self.to_map()) }))
+        Self(Arc::new(List { names: self.0.names.clone(), shared: true }))
     }
 
     /// Whether anybody else has this very list.
@@ -50,23 +45,11 @@ impl FieldNames {
         &self.0.names
     }
 
-    /// A header map of a line for each name, without values.
-    pub(super) fn to_map(&self) -> HeaderMap {
-        if let Some(map) = &self.0.shared {
-            return map.clone();
-        }
-        let mut map = HeaderMap::with_capacity(self.as_slice().len() + ADDED);
-        for name in self.as_slice() {
-            map.append(name.clone(), HeaderValue::from_static(""));
-        }
-        map
-    }
-
     /// What they weigh in memory, in bytes, for the one who has them: nothing, where they are shared.
     #[must_use]
     pub fn weight(&self) -> usize {
         let each = |name: &HeaderName| size_of::<HeaderName>() + name.as_str().len();
-        if self.0.shared.is_some() { 0 } else { self.as_slice().iter().map(each).sum() }
+        if self.0.shared { 0 } else { self.as_slice().iter().map(each).sum() }
     }
 }
 

@@ -159,7 +159,8 @@ impl Kept {
         // RFC 9110 §15.3.7.3: "If the union consists of the entire range of the representation, then the client MUST
         // process the combined response as if it were a complete 200 (OK) response".
         if part.range.is_all() {
-            let recorded = Recorded::complete(&[part.bytes], Some(part.range.complete()), &head.fields.to_map(), None)?;
+            let recorded =
+                Recorded::complete(&[part.bytes], Some(part.range.complete()), &head.fields.to_map(0), None)?;
             return Ok(Self::Whole(StoredResponse::new(head, recorded, request, standing)));
         }
         if part.is_guessed() {

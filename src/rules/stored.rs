@@ -186,14 +186,14 @@ impl StoredHead {
         if let Some(fields) = self.fields.redated(update, policy.set_cookie) {
             let stated = self.directives.s_maxage.or(self.directives.max_age).is_some();
             let dated = policy.heuristic_max.is_some() || fields.contains_key(header::EXPIRES);
-            let anew = || freshness::lifetime(self.status, &self.directives, &fields.to_map(), policy.heuristic_max);
+            let anew = || freshness::lifetime(self.status, &self.directives, &fields.to_map(0), policy.heuristic_max);
             // Only what is reckoned from `Date` has changed with it.
             let lifetime = if dated && !stated { anew() } else { self.lifetime };
             return Self { fields, initial_age, lifetime, received: now.at, ..self.clone() };
         }
         // Whether the tag vouches was settled when the content came: the `Date` of a 304 makes the tag look older, but
         // not the copy.
-        let fields = fields::freshen(&self.fields.to_map(), update, policy.set_cookie);
+        let fields = fields::freshen(&self.fields.to_map(0), update, policy.set_cookie);
         let mut fresh = Self::of(self.status, fields, self.tag_vouches, initial_age, policy, now);
         fresh.dated = self.dated && fresh.last_modified == self.last_modified;
         fresh

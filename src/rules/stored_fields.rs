@@ -96,12 +96,12 @@ impl StoredFields {
         self.names.as_slice().iter().any(|one| name == *one)
     }
 
-    /// As a header map. The names stand in it in the order in which they were taken from one.
+    /// As a header map with room for so many lines more.
     #[must_use]
-    pub fn to_map(&self) -> HeaderMap {
-        let mut map = self.names.to_map();
-        for (line, (_, value, sensitive)) in map.values_mut().zip(self.ranges()) {
-            *line = self.value(value, sensitive);
+    pub fn to_map(&self, room: usize) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.names.as_slice().len() + room);
+        for (name, value, sensitive) in self.ranges() {
+            map.append(name.clone(), self.value(value, sensitive));
         }
         map
     }
@@ -145,7 +145,7 @@ impl StoredFields {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(length);
         if self.get_all(header::CONTENT_LENGTH).next() != Some(digits.as_bytes()) {
-            let mut map = self.to_map();
+            let mut map = self.to_map(1);
             map.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
             *self = Self::of(&map);
         }
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(names(&stored), ["cache-status", "x-long"]);
         let stored = StoredFields::of(&stored);
         assert_ne!(stored.get("x-long").unwrap().as_bytes().as_ptr(), buffer.as_ptr(), "the read buffer is not pinned");
-        assert_eq!(stored.to_map(), storable_head(&arrived, false));
+        assert_eq!(stored.to_map(0), storable_head(&arrived, false));
         assert!(storable_head(&arrived, true).contains_key("set-cookie"));
     }
 
@@ -336,7 +336,7 @@ mod tests {
             // What varies by everything is not stored.
             prop_assume!(Vary::of(&stored).names().is_some());
             if let Some(redated) = StoredFields::of(&stored).redated(&update, keep) {
-                prop_assert_eq!(redated.to_map(), freshen(&stored, &update, keep));
+                prop_assert_eq!(redated.to_map(0), freshen(&stored, &update, keep));
             }
         }
 
@@ -349,7 +349,7 @@ mod tests {
             let stored = StoredFields::of(&head);
             prop_assert_eq!(stored.values.len(), stored.lines().map(|(_, value, _)| length_of(value) + value.len()).sum::<usize>());
             prop_assert_eq!(stored.get("x-long").map(|value| value.is_sensitive()), Some(sensitive));
-            prop_assert_eq!(stored.to_map(), head);
+            prop_assert_eq!(stored.to_map(0), head);
         }
 
         #[test]
