@@ -25,7 +25,7 @@ const ASK_MAX: u64 = 4;
 const HIT_MAX: u64 = 7;
 
 /// The same for a hit that is checked, with the exchange and its task. Two are the origin's, for its answer's head.
-const CHECKED_MAX: u64 = 50;
+const CHECKED_MAX: u64 = 43;
 
 #[test]
 fn deciding_a_fresh_hit_allocates_nothing() {
