@@ -96,7 +96,7 @@ impl Store {
 
     /// Keeps `response` for `key`; `by_tag` as in [`Resource::with`].
     pub fn insert(&self, key: &CacheKey, mut response: Arc<StoredResponse>, by_tag: bool) {
-        // One that somebody holds already was made from one that is stored, and shares its names.
+        // One that somebody holds already was made from one that is stored, and shares its names where it has the same.
         if let Some(own) = Arc::get_mut(&mut response) {
             own.share_names(|names| self.names.shared(names));
         }

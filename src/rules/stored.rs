@@ -196,6 +196,7 @@ impl StoredHead {
         let fields = fields::freshen(&self.fields.to_map(0), update, policy.set_cookie);
         let mut fresh = Self::of(self.status, fields, self.tag_vouches, initial_age, policy, now);
         fresh.dated = self.dated && fresh.last_modified == self.last_modified;
+        fresh.fields.share_with(&self.fields);
         fresh
     }
 
@@ -344,6 +345,7 @@ impl StoredResponse {
             return Self::new(head, (*self.content).clone(), request, standing);
         }
         head.fields.set_content_length(self.content.len() as u64);
+        head.fields.share_with(&self.head.fields);
         Self {
             recognised: self.recognised,
             selection: Selection::of(&head.vary, request),

@@ -44,6 +44,13 @@ impl StoredFields {
         self.names = shared;
     }
 
+    /// Shares the names of `other`, where they are the same.
+    pub(super) fn share_with(&mut self, other: &Self) {
+        if self.names == other.names {
+            self.names = other.names.clone();
+        }
+    }
+
     fn of_lines(names: FieldNames, lines: &[(&[u8], bool)]) -> Self {
         let mut values =
             Vec::with_capacity(lines.iter().map(|(value, _)| length_of(value) + value.len()).sum::<usize>());
