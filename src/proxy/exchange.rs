@@ -134,7 +134,6 @@ pub(super) struct Remembered {
 }
 
 /// What a request wants of an exchange.
-#[derive(Clone)]
 pub(super) struct Wanted {
     pub(super) extent: Extent,
     pub(super) remembered: Remembered,

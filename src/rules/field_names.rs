@@ -3,7 +3,6 @@
 //! What one origin sends has the same names nearly every time, and a name takes four times the room of a pointer: so the
 //! store has those that are equal share one list.
 
-use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -64,11 +63,5 @@ impl Eq for FieldNames {}
 impl Hash for FieldNames {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_slice().hash(state);
-    }
-}
-
-impl Borrow<[HeaderName]> for FieldNames {
-    fn borrow(&self) -> &[HeaderName] {
-        self.as_slice()
     }
 }

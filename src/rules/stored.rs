@@ -44,10 +44,6 @@ impl Recorded {
     /// # Errors
     /// [`SkipReason::Contradicted`] if the bytes disagree with `declared`, the `Content-Length`, or with a digest that
     /// `head` or `trailers` claim (RFC 9530). Digests are computed where one is claimed: callers with more than a few
-    fn sha256(&self) -> Sha256 {
-        **self.sha256.get_or_init(|| Box::new(Sha256::of(&self.bytes)))
-    }
-
     /// KiB do this off the runtime threads.
     pub fn complete(
         chunks: &[Bytes],
@@ -71,6 +67,10 @@ impl Recorded {
         } else {
             Err(SkipReason::Contradicted)
         }
+    }
+
+    fn sha256(&self) -> Sha256 {
+        **self.sha256.get_or_init(|| Box::new(Sha256::of(&self.bytes)))
     }
 
     fn digest(&self, algorithm: Algorithm) -> Digest {
