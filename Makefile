@@ -125,6 +125,7 @@ micro: ## What the pieces of a request cost, in ns and allocations (ARGS=flight 
 generate: ## Write again what is generated from the code (documents, snapshots of defaults)
 	UPDATE_DOCS=1 INSTA_UPDATE=always $(CARGO) test --locked --quiet --test config --test metrics --test cli
 	UPDATE_DOCS=1 $(CARGO) test --locked --quiet --test conformance the_committed_table
+	UPDATE_DOCS=1 $(CARGO) test --locked --quiet --test catalogue the_committed_table
 
 model: ## Check the model of the coalescer
 	$(CARGO) test --locked --test model -- --nocapture

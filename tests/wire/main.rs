@@ -3,8 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "../support/peers.rs"]
+mod peers;
 #[path = "../support/raw.rs"]
 mod raw;
+#[path = "../support/secrets.rs"]
+mod secrets;
+#[path = "../support/sidecar.rs"]
+mod sidecar;
 
 mod bodies;
 mod bounds;
@@ -13,10 +19,7 @@ mod forwarding;
 mod interim;
 mod life;
 mod passing;
-mod peers;
 mod process;
-mod secrets;
-mod sidecar;
 mod streaming;
 mod targets;
 mod trailers;

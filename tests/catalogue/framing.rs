@@ -1,0 +1,5 @@
+//! Section A: how a request is delimited, and what tries to be two requests.
+
+use super::*;
+
+pub const ROWS: &[Row] = &[];

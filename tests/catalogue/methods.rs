@@ -1,0 +1,5 @@
+//! Section E: conditions, ranges and methods.
+
+use super::*;
+
+pub const ROWS: &[Row] = &[];

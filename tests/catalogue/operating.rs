@@ -1,0 +1,5 @@
+//! Section I: the admin listener, and what is beside it.
+
+use super::*;
+
+pub const ROWS: &[Row] = &[];

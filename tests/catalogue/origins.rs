@@ -1,0 +1,5 @@
+//! Section D: origins that send what they should not.
+
+use super::*;
+
+pub const ROWS: &[Row] = &[];
