@@ -8,8 +8,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::StatusCode;
 use truehit::metrics::{self, CheckResult, EvictionCause, Metrics, ReloadResult, RouteMetrics};
 use truehit::origin::{OriginError, Purpose};
-use truehit::rules::outcome::{Excuse, Kind, Outcome, PassReason, Refusal, SkipReason, Unproven};
+use truehit::rules::outcome::{Excuse, Kind, Outcome, PassReason, SkipReason, Unproven};
 use truehit::rules::policy::Strategy;
+use truehit::rules::refusal::Refusal;
 
 const MILLI: Duration = Duration::from_millis(1);
 

@@ -132,6 +132,18 @@ pub enum OriginPlace {
     Unix(PathBuf),
 }
 
+impl OriginPlace {
+    /// Host and port, as a request names them that has no other name for it.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match self {
+            Self::Unix(_) => "localhost".to_owned(),
+            Self::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => format!("{host}:{port}"),
+        }
+    }
+}
+
 /// HTTP version on the origin leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OriginProtocol {
@@ -194,12 +206,18 @@ pub struct Matcher {
 pub struct Limits {
     /// Open client connections.
     pub connections: usize,
+    /// Requests under way, waiting or not.
+    pub requests: usize,
     /// Requests waiting for exchanges, all variants together.
     pub waiters: usize,
     /// Longest wait of one request for its exchanges.
     pub wait_max: Duration,
     /// Bytes of a request head.
     pub head_bytes: usize,
+    /// Bytes of a request's target.
+    pub target_bytes: usize,
+    /// Bytes of a request's content.
+    pub content_bytes: u64,
     /// Longest wait for a request head, first byte included.
     pub head_timeout: Duration,
     /// Longest idle time of a client connection between requests.

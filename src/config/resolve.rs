@@ -20,6 +20,9 @@ use super::{
 /// connections that may be open would turn into gigabytes.
 const HEAD_BYTES: std::ops::RangeInclusive<u64> = (8 << 10)..=(1 << 20);
 
+/// The bounds of `limits.target_bytes`: above the upper one the HTTP library refuses a target by itself.
+const TARGET_BYTES: std::ops::RangeInclusive<u64> = (1 << 10)..=(64 << 10);
+
 /// What was found wrong so far, and where the values came from.
 pub(super) struct Findings<'a> {
     /// The merged layers.
@@ -93,6 +96,10 @@ pub(super) fn resolve(settings: Settings, memory: Memory, layers: &Layers) -> Re
     if !HEAD_BYTES.contains(&head_bytes) {
         findings.refuse("limits.head_bytes", "allowed: a size from 8KiB to 1MiB");
     }
+    let target_bytes = settings.limits.target_bytes.0.0;
+    if !TARGET_BYTES.contains(&target_bytes) {
+        findings.refuse("limits.target_bytes", "allowed: a size from 1KiB to 64KiB");
+    }
     let (Some(origin), true) = (origin, findings.found.is_empty()) else {
         return Err(findings.found.into_iter().map(|(_, problem)| problem).collect());
     };
@@ -111,9 +118,12 @@ pub(super) fn resolve(settings: Settings, memory: Memory, layers: &Layers) -> Re
         routes,
         limits: Limits {
             connections: limits.connections.0,
+            requests: limits.requests.0,
             waiters: limits.waiters.0,
             wait_max: limits.wait_max.0.0,
             head_bytes: usize::try_from(head_bytes).unwrap_or(usize::MAX),
+            target_bytes: usize::try_from(target_bytes).unwrap_or(usize::MAX),
+            content_bytes: limits.content_bytes.0.0,
             head_timeout: limits.head_timeout.0.0,
             idle_timeout: limits.idle_timeout.0.0,
         },

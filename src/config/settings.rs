@@ -361,7 +361,10 @@ pub(super) struct Limits {
     /// Open connections of clients; more wait to be accepted.
     #[schemars(extend("default" = 10000))]
     pub(super) connections: Count<1, 1_000_000>,
-    /// Requests that wait for exchanges with the origin, all together.
+    /// Requests under way: from a request's head to the end of its answer. More are answered 503.
+    #[schemars(extend("default" = 10000))]
+    pub(super) requests: Count<1, 1_000_000>,
+    /// Requests that wait for exchanges with the origin, all together. More are answered 503.
     #[schemars(extend("default" = 10000))]
     pub(super) waiters: Count<1, 1_000_000>,
     /// Longest wait of one request for its exchanges.
@@ -370,6 +373,15 @@ pub(super) struct Limits {
     /// Longest head of a request, from 8KiB to 1MiB.
     #[schemars(extend("default" = "32KiB"))]
     pub(super) head_bytes: Text<Size>,
+    /// Longest target of a request, path and query, from 1KiB to 64KiB. A longer one is answered 414.
+    ///
+    /// One that is longer than 8KiB is forwarded and never stored. It is part of the head, and no longer than
+    /// `head_bytes` allows.
+    #[schemars(extend("default" = "8KiB"))]
+    pub(super) target_bytes: Text<Size>,
+    /// Longest content of a request. A longer one is answered 413.
+    #[schemars(extend("default" = "1GiB"))]
+    pub(super) content_bytes: Text<Size>,
     /// Longest wait for the head of a request.
     #[schemars(extend("default" = "10s"))]
     pub(super) head_timeout: Text<Positive>,

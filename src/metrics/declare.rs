@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 use super::instrument::BUCKETS;
 use super::words::{CheckResult, CodeClass, EvictionCause, ReloadResult};
 use crate::origin::Purpose;
-use crate::rules::outcome::{Excuse, Kind, PassReason, Refusal, SkipReason, Unproven};
+use crate::rules::outcome::{Excuse, Kind, PassReason, SkipReason, Unproven};
 use crate::rules::policy::Strategy;
+use crate::rules::refusal::Refusal;
 
 /// What kind of metric it is, in Prometheus' terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +219,8 @@ declarations! {
         "Requests that wait for an exchange with the origin.";
     RUNNING = Gauge "truehit_running_exchanges" [] from_start:
         "Shared exchanges with the origin that are running.";
+    IN_FLIGHT = Gauge "truehit_requests_in_flight" [] from_start:
+        "Requests that have arrived and whose answer is not over (`limits.requests`).";
     CONNECTIONS = Gauge "truehit_connections" [] from_start:
         "Open client connections.";
     HANDLER_PANICS = Counter "truehit_handler_panics_total" [] from_start:

@@ -78,6 +78,8 @@ pub struct Metrics {
     read: Read,
     /// The place of the last answer's label plus one; zero before the first.
     last_origin: AtomicUsize,
+    /// Requests that have arrived and whose answer is not over.
+    in_flight: AtomicUsize,
     build: [String; 2],
     build_info: Family<Gauge>,
     #[cfg(target_os = "linux")]
@@ -96,6 +98,7 @@ impl Metrics {
             sources: Mutex::default(),
             read: Read::new(),
             last_origin: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             build: [version.to_owned(), revision.to_owned()],
             build_info,
             #[cfg(target_os = "linux")]
@@ -123,6 +126,22 @@ impl Metrics {
     /// Asks `source` at every scrape.
     pub fn on_scrape(&self, source: impl Fn(&mut Readings) + Send + Sync + 'static) {
         self.sources().push(Box::new(source));
+    }
+
+    /// A request has arrived.
+    pub fn request_began(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request's answer is over.
+    pub fn request_ended(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many requests have arrived and are not over.
+    #[must_use]
+    pub fn requests_in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// A request to the origin got its response head, or failed, after `elapsed`.
@@ -221,6 +240,7 @@ impl Metrics {
         }
         self.read.take(&readings);
         self.totals.take_desyncs(readings.origin_desyncs);
+        self.totals.in_flight.at([]).set(u64::try_from(self.requests_in_flight()).unwrap_or(u64::MAX));
 
         let mut page = Page::default();
         let routes = self.routes.load();

@@ -15,8 +15,9 @@ use super::instrument::{Counter, Family, Gauge, Histogram, Instrument};
 use super::page::Page;
 use super::totals::Totals;
 use super::words::{CheckResult, CodeClass};
-use crate::rules::outcome::{Excuse, Kind, Outcome, PassReason, Refusal};
+use crate::rules::outcome::{Excuse, Kind, Outcome, PassReason};
 use crate::rules::policy::Strategy;
+use crate::rules::refusal::Refusal;
 
 /// One route's counters, laid out at construction: 40 for requests, 16 for checks, 12 histograms.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ pub(super) struct Totals {
     pub(super) client_body_bytes: Family<Counter>,
     pub(super) bytes_saved: Family<Counter>,
     pub(super) evictions: Family<Counter>,
+    pub(super) in_flight: Family<Gauge>,
     pub(super) handler_panics: Family<Counter>,
     pub(super) reloads: Family<Counter>,
     pub(super) reload_timestamp: Family<Gauge>,
@@ -45,6 +46,7 @@ impl Totals {
             client_body_bytes: Family::new(&declare::CLIENT_BODY_BYTES),
             bytes_saved: Family::new(&declare::BYTES_SAVED),
             evictions: Family::new(&declare::STORE_EVICTIONS),
+            in_flight: Family::new(&declare::IN_FLIGHT),
             handler_panics: Family::new(&declare::HANDLER_PANICS),
             reloads: Family::new(&declare::RELOADS),
             reload_timestamp: Family::new(&declare::RELOAD_TIMESTAMP),
@@ -77,6 +79,7 @@ impl Totals {
         ];
         counters.into_iter().for_each(|counter| page.family(counter, &[]));
         page.family(&self.origin_duration, &[]);
+        page.family(&self.in_flight, &[]);
         page.family(&self.reload_timestamp, &[]);
         page.family(&self.reload_successful, &[]);
     }

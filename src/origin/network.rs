@@ -365,10 +365,6 @@ fn undecodable() -> OriginError {
 }
 
 fn authority(place: &OriginPlace) -> Result<Authority, OriginSetupError> {
-    let text = match place {
-        OriginPlace::Unix(_) => "localhost".to_owned(),
-        OriginPlace::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
-        OriginPlace::Tcp { host, port, .. } => format!("{host}:{port}"),
-    };
+    let text = place.authority();
     Authority::try_from(text.as_str()).map_err(|_| OriginSetupError::Authority(text))
 }

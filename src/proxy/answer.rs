@@ -16,10 +16,11 @@ use crate::rules::groups::Groups;
 use crate::rules::key::ExchangeKey;
 use crate::rules::lookup::Lookup;
 use crate::rules::moment::Moment;
-use crate::rules::outcome::{Excuse, Refusal};
+use crate::rules::outcome::Excuse;
 use crate::rules::policy::Policy;
 use crate::rules::promise::Served;
 use crate::rules::range::Extent;
+use crate::rules::refusal::Refusal;
 use crate::rules::stored::StoredResponse;
 use crate::server::InterimSink;
 

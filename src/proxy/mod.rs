@@ -7,6 +7,7 @@
 //! representation in, `pass` forwards, `reply` renders.
 
 mod answer;
+mod bounded;
 mod checks;
 mod digest;
 mod draft;
@@ -28,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::Either;
-use http::{HeaderValue, Request, Response, request};
+use http::{HeaderValue, Request, Response, Version, header, request};
 
 use crate::access_log::AccessLog;
 use crate::body::Body;
@@ -47,6 +48,8 @@ use crate::rules::moment::Moment;
 use crate::rules::outcome::PassReason;
 use crate::rules::policy::Policy;
 use crate::rules::query::{self, Carried};
+use crate::rules::refusal::Refusal;
+use crate::rules::wellformed::{self, Lengths};
 use crate::server::{Drain, Peer};
 use crate::store::Store;
 
@@ -90,6 +93,8 @@ pub struct Proxy<O: Origin> {
     watch: Arc<Watch>,
     /// What it adds to what it passes on.
     marks: Arc<Marks>,
+    /// Whom a request is for that does not say: HTTP/1.0 has no `Host`.
+    own_authority: HeaderValue,
 }
 
 /// Why no proxy can be made of a configuration.
@@ -185,6 +190,8 @@ impl<O: Origin> Proxy<O> {
                 via: Via::new(&instance()),
                 host: config.origin.host.as_deref().and_then(|host| HeaderValue::from_str(host).ok()),
             }),
+            own_authority: HeaderValue::try_from(config.origin.place.authority())
+                .unwrap_or(HeaderValue::from_static("localhost")),
             config,
             clock,
             watch,
@@ -207,12 +214,16 @@ impl<O: Origin> Proxy<O> {
         C::Error: Into<BoxError>,
     {
         let arrived = self.clock.moment();
-        let target = Target::of(&request, &peer);
+        let target = Target::of(&request, &peer, &self.own_authority);
         let policy = self.routes.select(request.method(), target.authority(), request.uri().path());
         let host = || target.host().map(Into::into);
         let visit = Visit::begin(&self.watch, &request, host, policy, &peer, arrived);
-        if let Some(refusal) = target.refusal(&request, &self.marks.via) {
-            return at_once(self.render_refused(visit, refusal));
+        if let Some(refusal) = self.refusal(&request) {
+            let mut response = self.render_refused(visit, refusal);
+            if refusal.ends_connection() && request.version() < Version::HTTP_2 {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            return at_once(response);
         }
         let policy = Arc::clone(policy);
         let (mut head, content) = request.into_parts();
@@ -284,6 +295,17 @@ impl<O: Origin> Proxy<O> {
                 self.render(&ask, visit, reply)
             }
         }
+    }
+
+    /// Why a request is answered here, before anything is made of it, if it is.
+    fn refusal<C>(&self, request: &Request<C>) -> Option<Refusal> {
+        let limits = &self.config.limits;
+        if self.watch.metrics.requests_in_flight() > limits.requests {
+            return Some(Refusal::Requests);
+        }
+        let lengths = Lengths { target: limits.target_bytes, content: limits.content_bytes };
+        let loops = || self.marks.via.loops(request.headers()).then_some(Refusal::Loop);
+        wellformed::refusal(request, lengths).or_else(loops)
     }
 
     /// Reads a request as a cache does, and takes its fields if it is one for a cache.

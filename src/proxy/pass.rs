@@ -11,6 +11,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 
+use super::bounded::Bounded;
 use super::target::{Target, origin_form};
 use super::visit::{Ride, Visit};
 use super::{Call, Proxy, reply};
@@ -26,6 +27,7 @@ use crate::rules::lookup::Lookup;
 use crate::rules::moment::Now;
 use crate::rules::outcome::{Kind, Outcome, PassReason};
 use crate::rules::policy::Policy;
+use crate::rules::refusal::Refusal;
 use crate::rules::{fields, location};
 use crate::store::Invalidation;
 
@@ -53,6 +55,7 @@ impl<O: Origin> Proxy<O> {
         let posted = self.posted(&head, &content, &target, &peer);
         let hop = self.hop(head.version, &target, &peer);
         let is_query = content.is_query();
+        let (content, length) = Bounded::new(content, self.config.limits.content_bytes);
         let body = if content.is_end_stream() { RequestBody::Empty } else { RequestBody::Stream(stream(content)) };
         let mut body = Some(body);
         let mut outgoing = || {
@@ -76,6 +79,7 @@ impl<O: Origin> Proxy<O> {
         self.watch.metrics.origin(Purpose::Pass, response.as_ref().map(Response::status), took);
         let response = match response {
             Ok(response) => response,
+            Err(_) if length.is_exceeded() => return self.render_refused(visit, Refusal::ContentTooLong),
             Err(error) => return self.render_failed(visit, &error, Ride::default()),
         };
         let invalidated = match is_query || is_safe(&head.method) {

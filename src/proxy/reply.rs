@@ -19,11 +19,12 @@ use crate::rules::digest::Algorithm;
 use crate::rules::fields;
 use crate::rules::forwarding::Via;
 use crate::rules::integrity::{self, CONTENT_DIGEST, REPR_DIGEST};
-use crate::rules::outcome::{Excuse, FetchReason, Kind, Outcome, PassReason, Proof, Refusal, SkipReason};
+use crate::rules::outcome::{Excuse, FetchReason, Kind, Outcome, PassReason, Proof, SkipReason};
 use crate::rules::partial::PartialResponse;
 use crate::rules::preconditions::{Preconditions, not_modified_head};
 use crate::rules::promise::Served;
 use crate::rules::range::ContentRange;
+use crate::rules::refusal::{Refusal, Told};
 use crate::rules::stored::{StoredHead, StoredResponse};
 use crate::rules::validator::{self, EntityTag};
 
@@ -124,7 +125,7 @@ impl<O: Origin> Proxy<O> {
             Reply::Failed { error, ride } => self.render_failed(visit, &error, ride),
             Reply::Refused(refusal) => self.render_refused(visit, refusal),
             // `handle` takes this one out before it renders.
-            Reply::Pass(_) => self.render_refused(visit, Refusal::BadRequest),
+            Reply::Pass(_) => self.render_refused(visit, Refusal::TargetForm),
         }
     }
 
@@ -246,33 +247,9 @@ impl<O: Origin> Proxy<O> {
         self.problem(visit, status, outcome, ride, error.as_str(), &error.to_string())
     }
 
-    /// A refusal, and what the client can do about it.
+    /// A refusal, and what was wrong.
     pub(super) fn render_refused(&self, visit: Visit, refusal: Refusal) -> Response<Body<O::Body>> {
-        let (status, error, detail) = match refusal {
-            Refusal::OnlyIfCached => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "proxy_internal_response",
-                "only-if-cached, and nothing is stored that may be served without asking the origin",
-            ),
-            Refusal::Loop => {
-                (StatusCode::BAD_GATEWAY, "proxy_loop_detected", "the request came back through this proxy")
-            }
-            Refusal::Waiters => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "proxy_internal_response",
-                "as many requests wait for the origin as may (limits.waiters)",
-            ),
-            Refusal::WaitedOut => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "http_response_timeout",
-                "the request waited as long as it may (limits.wait_max)",
-            ),
-            Refusal::BadRequest | Refusal::ClientLeft => (
-                StatusCode::BAD_REQUEST,
-                "http_request_error",
-                "a request needs exactly one Host, and CONNECT is not served",
-            ),
-        };
+        let Told { status, error, detail } = refusal.told();
         let outcome = Outcome::new(Kind::Refused, refusal.as_str());
         let mut response = self.problem(visit, status, outcome, Ride::default(), error, detail);
         if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -8,9 +8,8 @@ use http::{Method, Request, Uri, Version};
 
 use super::Proxy;
 use crate::origin::Origin;
-use crate::rules::forwarding::{Hop, Via};
+use crate::rules::forwarding::Hop;
 use crate::rules::key::CacheKey;
-use crate::rules::outcome::Refusal;
 use crate::server::Peer;
 
 /// A request's target URI, but for the path and query.
@@ -23,14 +22,14 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Reads a request's target. In a target in absolute form the authority there wins (RFC 9112 §3.2.2).
-    pub(super) fn of<C>(request: &Request<C>, peer: &Peer) -> Self {
+    /// Reads a request's target; one that names nobody is for `own`, the origin. In a target in absolute form the authority there wins (RFC 9112 §3.2.2).
+    pub(super) fn of<C>(request: &Request<C>, peer: &Peer, own: &HeaderValue) -> Self {
         let authority = match request.uri().authority() {
             // An authority is made of characters that a field value may have.
             Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
             None => request.headers().get(header::HOST).cloned(),
         };
-        let authority = authority.unwrap_or(HeaderValue::from_static(""));
+        let authority = authority.unwrap_or_else(|| own.clone());
         Self { scheme: if peer.tls { "https" } else { "http" }, authority }
     }
 
@@ -42,17 +41,6 @@ impl Target {
     /// The authority as text.
     pub(super) fn host(&self) -> Option<&str> {
         std::str::from_utf8(self.authority()).ok()
-    }
-
-    /// Why the request cannot be forwarded at all, if so.
-    pub(super) fn refusal<C>(&self, request: &Request<C>, via: &Via) -> Option<Refusal> {
-        let hosts = request.headers().get_all(header::HOST).iter().count();
-        // RFC 9112 §3.2: an HTTP/1.1 request has exactly one Host.
-        let missing = request.version() == Version::HTTP_11 && hosts == 0;
-        if missing || hosts > 1 || request.method() == Method::CONNECT {
-            return Some(Refusal::BadRequest);
-        }
-        via.loops(request.headers()).then_some(Refusal::Loop)
     }
 }
 

@@ -15,8 +15,9 @@ use crate::clock::Clock;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::origin::{OriginError, Purpose};
 use crate::rules::moment::Moment;
-use crate::rules::outcome::{Kind, Outcome, Refusal};
+use crate::rules::outcome::{Kind, Outcome};
 use crate::rules::policy::Policy;
+use crate::rules::refusal::Refusal;
 use crate::server::Peer;
 
 /// The status that is logged for a client that left before there was a response; it is never sent.
@@ -74,6 +75,7 @@ impl Visit {
         peer: &Peer,
         arrived: Moment,
     ) -> Self {
+        watch.metrics.request_began();
         let facts = watch.access_log.is_on().then(|| {
             Box::new(Facts {
                 arrived: watch.clock.now().wall,
@@ -161,6 +163,7 @@ impl Drop for Settled {
         let Self { watch, policy, arrived, facts, .. } = &*self;
         let elapsed = watch.clock.moment().since(*arrived);
         watch.route(policy, |route| route.request(&self.outcome, self.status, elapsed));
+        watch.metrics.request_ended();
         watch.metrics.client_body_bytes(self.bytes);
         if self.outcome.is_hit() == Some(true) {
             watch.metrics.saved_bytes(self.bytes);

@@ -3,11 +3,10 @@
 //! It says under which key the answer lives, whose credentials it carries and what its own conditions are. What is not
 //! such a request passes, and the reason says why.
 
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, request};
 
 use super::directives::RequestDirectives;
-use super::fields;
 use super::integrity::Wants;
 use super::key::{CacheKey, ExchangeKey};
 use super::moment::Moment;
@@ -20,6 +19,8 @@ use super::range::{self, Asked, Extent, RangeRequest};
 use super::request_fields::{RequestFields, nominates_none, stripped};
 use super::stored::StoredHead;
 use super::vary::Vary;
+use super::wellformed::is_alias;
+use super::{fields, forwarding};
 
 /// The longest target, in bytes, that may become part of a key.
 pub const TARGET_MAX: usize = 8 * 1024;
@@ -133,6 +134,9 @@ pub fn read(
             Credentials::Checked => {}
         }
     }
+    let aliases = || own.iter().filter(|(name, _)| is_alias(name) && !forwarding::may_be_removed(name));
+    let aliases: Vec<Vec<u8>> = if special { aliases().map(alias_part).collect() } else { Vec::new() };
+    extra.extend(aliases.iter().map(|part| (ALIAS, &**part)));
     extra.extend(query.iter().flat_map(|query| query.key_parts(own)));
     let key = CacheKey::new(scheme, authority, &policy.key.target(target), &extra);
     let path = policy.no_vary_search.then(|| CacheKey::new(scheme, authority, target.path(), &extra));
@@ -153,8 +157,20 @@ pub fn read(
     })
 }
 
+/// The place in a key of a field that an origin may take for another.
+const ALIAS: u8 = 3;
+
+/// What a key says of such a field. A CGI or WSGI origin cannot tell `X_Tenant` from `X-Tenant`, by which it may select: so
+/// whoever sends the one must not make the answer that is stored for those who send neither.
+fn alias_part((name, value): (&HeaderName, &HeaderValue)) -> Vec<u8> {
+    [name.as_str().as_bytes(), b":", value.as_bytes()].concat()
+}
+
 /// Whether a field of this name is one that reading a request looks at.
 fn is_special(name: &HeaderName) -> bool {
+    if is_alias(name) {
+        return true;
+    }
     match name.as_str() {
         "authorization" | "cookie" | "cache-control" | "pragma" | "range" | "upgrade" => true,
         "want-content-digest" | "want-repr-digest" => true,
@@ -309,6 +325,17 @@ mod tests {
             plain.key,
             "what the origin does not see is not believed (RFC 9110 §7.6.1)"
         );
+    }
+
+    #[test]
+    fn what_an_origin_may_take_for_another_field_is_in_the_key() {
+        let key = |fields: &[(&str, &str)]| {
+            fields.iter().fold(get("/a"), |request, (name, value)| request.with(name, value)).ask(&policy()).key
+        };
+        assert_eq!(key(&[("x-tenant", "1")]), key(&[]));
+        assert_ne!(key(&[("x_tenant", "1")]), key(&[]));
+        assert_ne!(key(&[("x_tenant", "1")]), key(&[("x_tenant", "2")]));
+        assert_eq!(key(&[("x_forwarded_host", "1")]), key(&[]), "it does not leave (RFC 3875 §4.1.18)");
     }
 
     #[test]

@@ -8,10 +8,11 @@ use super::collapse::usable;
 use super::freshness::Lifetime;
 use super::lookup::Lookup;
 use super::moment::Moment;
-use super::outcome::{Excuse, FetchReason, PassReason, Refusal};
+use super::outcome::{Excuse, FetchReason, PassReason};
 use super::partial::PartialResponse;
 use super::policy::{Credentials, OnCheckError, Policy, Verify};
 use super::promise::Excused;
+use super::refusal::Refusal;
 use super::stored::{Standing, StoredHead, StoredResponse};
 
 /// What to do with a request.

@@ -110,9 +110,15 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Whether a request asks to change the protocol: `Upgrade`, nominated by `Connection` (RFC 9110 §7.8).
+///
+/// Not to HTTP/2 in clear text: RFC 9113 §3.1 has withdrawn `h2c`, and requests within it would go past the cache.
 #[must_use]
 pub fn is_upgrade(head: &HeaderMap) -> bool {
+    let h2c = |line: &HeaderValue| {
+        members(line.as_bytes()).any(|protocol| protocol.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(b"h2c")))
+    };
     head.contains_key(header::UPGRADE)
+        && !head.get_all(header::UPGRADE).iter().any(h2c)
         && head
             .get_all(header::CONNECTION)
             .iter()
@@ -273,6 +279,7 @@ mod tests {
     fn an_upgrade_is_nominated() {
         assert!(is_upgrade(&head(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])), "RFC 9110 §7.8");
         assert!(!is_upgrade(&head(&[("upgrade", "websocket")])));
+        assert!(!is_upgrade(&head(&[("connection", "upgrade"), ("upgrade", "websocket, h2c")])), "RFC 9113 §3.1");
         assert!(!is_upgrade(&head(&[("connection", "upgrade")])));
     }
 

@@ -219,24 +219,6 @@ words! {
 }
 
 words! {
-    /// Why truehit answered by itself, without the origin.
-    Refusal {
-        /// `only-if-cached`, and nothing that may be served unasked (RFC 9111 §5.2.1.7).
-        OnlyIfCached = "only-if-cached",
-        /// The request came back through us (`Via`).
-        Loop = "loop",
-        /// As many requests wait as may (`limits.waiters`).
-        Waiters = "waiters",
-        /// The request waited as long as it may (`limits.wait_max`).
-        WaitedOut = "waited-out",
-        /// The request is not valid HTTP.
-        BadRequest = "bad-request",
-        /// The client left before there was an answer: logged, never sent.
-        ClientLeft = "client-left",
-    }
-}
-
-words! {
     /// The kinds of outcome: the label of `truehit_requests_total`.
     Kind {
         /// Served from the store; the origin confirmed it.
@@ -372,6 +354,7 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::refusal::Refusal;
 
     #[test]
     fn every_reason_has_a_word_of_its_own() {

@@ -130,25 +130,3 @@ async fn the_configured_host_is_what_the_origin_sees() {
         }
     }
 }
-
-#[tokio::test]
-async fn what_is_not_http_is_refused_and_never_reaches_the_origin() {
-    let server = RawOrigin::start().await;
-    let sidecar = Sidecar::start(&format!("http://{}", server.address), "").await;
-    for request in [
-        "GET / HTTP/1.1\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
-        "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nx y: z\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
-    ] {
-        let mut client = sidecar.raw().await;
-        client.write(request).await;
-        let head = client.head().await;
-        assert!(head.starts_with("HTTP/1.1 400 "), "{request:?}: {head}");
-    }
-    assert_eq!(sidecar.metric("truehit_origin_connections_total").await, 0.0);
-}
