@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
@@ -182,6 +183,7 @@ impl NetworkOrigin {
         parts.version = Version::HTTP_11;
         parts.uri = origin_form(parts.uri);
         nominate_te(&mut parts.headers);
+        frame(&parts.method, &mut parts.headers, &body);
         Begun { sent: lease.sender.try_send_request(Request::from_parts(parts, body)), asked, upload }
     }
 
@@ -319,6 +321,15 @@ fn is_repeatable(method: &Method, body: &RequestBody) -> bool {
         // A query, and so safe: RFC 9110 §9.2.2 lets a proxy repeat it, whatever its method, as it knows that.
         RequestBody::Full(_) => true,
         RequestBody::Stream(_) => false,
+    }
+}
+
+/// Says that the content of a GET or HEAD comes in chunks, where its length is not known: hyper takes such a request to have
+/// none unless it is told otherwise.
+fn frame(method: &Method, headers: &mut HeaderMap, body: &RequestBody) {
+    let unknown = !body.is_end_stream() && body.size_hint().exact().is_none();
+    if unknown && matches!(*method, Method::GET | Method::HEAD) && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 

@@ -15,6 +15,8 @@ mod row;
 #[path = "../support/sidecar.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod sidecar;
+#[path = "../support/witness.rs"]
+mod witness;
 
 mod framing;
 mod keeping;
@@ -32,6 +34,7 @@ use peers::{Answer, Client, Content, Origin, ask, empty, full};
 use raw::{Raw, RawOrigin, ok, soon};
 use row::{Row, Section, held};
 use sidecar::Sidecar;
+use witness::{Heard, Witness};
 
 const SECTIONS: [Section; 8] = [
     Section { letter: 'A', title: "Framing and smuggling", rows: framing::ROWS, tests: &[include_str!("framing.rs")] },
