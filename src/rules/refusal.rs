@@ -130,10 +130,10 @@ impl Refusal {
         Told { status, error, detail }
     }
 
-    /// Whether nothing that follows on the connection can be trusted to be a request: how this one ends is in doubt
-    /// (RFC 9112 §9.3, §11.2).
+    /// Whether nothing that follows on the connection can be trusted to be a request: how this one ends is in doubt (RFC
+    /// 9112 §9.3, §11.2), or it asked for a tunnel.
     #[must_use]
     pub const fn ends_connection(self) -> bool {
-        matches!(self.told().status.as_u16(), 400 | 413 | 414 | 417 | 431 | 501)
+        matches!(self.told().status.as_u16(), 400 | 405 | 413 | 414 | 417 | 431 | 501)
     }
 }

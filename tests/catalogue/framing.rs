@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::peers::{channel, data};
+use crate::stage::Stage;
 
 pub const ROWS: &[Row] = &[
     held(
@@ -63,81 +64,6 @@ pub const ROWS: &[Row] = &[
     held(23, "a bare semicolon after a chunk size", "chunked anew, without it"),
     held(24, "an upload that breaks off", "a request that breaks off, at its origin too"),
 ];
-
-/// What became of bytes that a client sent on one connection, before a request that asks to close it.
-struct Fate {
-    /// The statuses that it was answered.
-    statuses: Vec<u16>,
-    /// Whether what came last was answered too: the connection was of use to the end.
-    lasted: bool,
-    /// What the origin heard, but for the last request.
-    heard: Vec<Heard>,
-}
-
-const LAST: &str = "GET /last HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n";
-
-/// A sidecar before a witness.
-struct Stage {
-    witness: Witness,
-    sidecar: Sidecar,
-}
-
-impl Stage {
-    async fn new() -> Self {
-        let witness = Witness::start().await;
-        let sidecar = Sidecar::start(&witness.url(), "").await;
-        Self { witness, sidecar }
-    }
-
-    async fn fate(&self, bytes: impl AsRef<[u8]>) -> Fate {
-        let mut client = self.sidecar.raw().await;
-        // It may be refused before all of it is read, and reset.
-        let _ = client.stream.write_all(&[bytes.as_ref(), LAST.as_bytes()].concat()).await;
-        let answers = String::from_utf8_lossy(&client.closed().await).into_owned();
-        let mut statuses: Vec<u16> =
-            answers.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse().unwrap()).collect();
-        let mut heard = self.witness.heard();
-        let before = heard.len();
-        heard.retain(|heard| !heard.line().starts_with("GET /last "));
-        let lasted = before > heard.len();
-        if lasted {
-            assert_eq!(statuses.pop(), Some(200));
-        }
-        Fate { statuses, lasted, heard }
-    }
-
-    /// Refused before anything is made of it.
-    async fn refuses(&self, row: &str, bytes: impl AsRef<[u8]>, status: u16) {
-        let fate = self.fate(bytes).await;
-        assert_eq!(fate.statuses, [status], "{row}");
-        assert!(!fate.lasted, "{row}: nothing that follows is believed");
-        assert!(fate.heard.is_empty(), "{row}: {:?}", fate.heard);
-    }
-
-    /// Goes on as exactly one request with this content.
-    async fn passes(&self, row: &str, bytes: impl AsRef<[u8]>, content: &str) -> Fate {
-        let fate = self.fate(bytes).await;
-        assert_eq!((&*fate.statuses, fate.heard.len()), (&[200][..], 1), "{row}: {:?}", fate.heard);
-        let heard = &fate.heard[0];
-        assert!(heard.whole, "{row}: {heard:?}");
-        assert_eq!(String::from_utf8_lossy(&heard.content), content, "{row}");
-        fate
-    }
-
-    /// Breaks off: here, and at the origin if it got there.
-    async fn breaks_off(&self, row: &str, bytes: impl AsRef<[u8]>) {
-        let fate = self.fate(bytes).await;
-        assert!(
-            fate.statuses.iter().all(|status| *status == 400) && fate.statuses.len() <= 1,
-            "{row}: {:?}",
-            fate.statuses
-        );
-        assert!(!fate.lasted, "{row}");
-        // What the origin hears late is asked for once more.
-        let heard = if fate.heard.is_empty() { self.witness.heard() } else { fate.heard };
-        assert!(heard.iter().all(|heard| !heard.whole), "{row}: {heard:?}");
-    }
-}
 
 fn post(fields: &str, content: &str) -> String {
     format!("POST /a HTTP/1.1\r\nHost: api.test\r\n{fields}\r\n{content}")

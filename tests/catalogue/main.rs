@@ -15,6 +15,7 @@ mod row;
 #[path = "../support/sidecar.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod sidecar;
+mod stage;
 #[path = "../support/witness.rs"]
 mod witness;
 
