@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use super::resolve::Findings;
 use super::settings::{self, Rules, Settings};
-use super::words::{Check, CheckError, Credential, Forward, Keep, Parts, Proof};
+use super::words::{AuditMismatch, Check, CheckError, Credential, Forward, Keep, Parts, Proof};
 use super::{Matcher, Route, key_rules, size};
-use crate::rules::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Strategy, Trust, Verify};
+use crate::rules::policy::{Audit, CheckHow, Collapse, Credentials, OnCheckError, Policy, Strategy, Trust, Verify};
 
 /// The name of the last route, which takes what no other does.
 const LAST: &str = "default";
@@ -115,6 +115,7 @@ fn policy(rules: &Rules, name: &str, index: usize, at: &str, memory: u64, findin
             CheckError::Fail => OnCheckError::Fail,
             CheckError::ServeStale => OnCheckError::ServeStale(rules.stale_max.0.0),
         },
+        audit: Audit { share: rules.audit.0, turns_to_body: rules.on_audit_mismatch == AuditMismatch::Body },
         trust: Trust {
             weak_etag: rules.trust.contains(&Proof::WeakEtag),
             last_modified: rules.trust.contains(&Proof::LastModified),

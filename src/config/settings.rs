@@ -19,7 +19,7 @@ use super::key_rules::{CookieName, Parameters, QueryOrder};
 use super::number::{Count, Share};
 use super::text::Text;
 use super::values::{Authority, FieldName, Filter, Host, Name, PathGlob, Positive, ServerName, Size, SizeOrAuto};
-use super::words::{Check, CheckError, Credential, Forward, Keep, Parts, Proof, Protocol};
+use super::words::{AuditMismatch, Check, CheckError, Credential, Forward, Keep, Parts, Proof, Protocol};
 use crate::rules::key_rule::PathPattern;
 use crate::rules::policy::{DigestEndpoint, Verify};
 
@@ -192,6 +192,16 @@ pub(super) struct Rules {
     /// How old the last confirmation may be under `on_check_error = "serve-stale"`.
     #[schemars(extend("default" = "60s"))]
     pub(super) stale_max: Text<Positive>,
+    /// The share of checks that are audited: what a check found unchanged is fetched whole and compared.
+    ///
+    /// It finds origins whose tags, digests or 304s say "unchanged" where the bytes have changed. A second check tells such
+    /// a lie from a write that came between. Each audit costs the origin one full GET. 0 audits none; under
+    /// `verify = "when-stale"` none is.
+    #[schemars(extend("default" = 0.001))]
+    pub(super) audit: Share,
+    /// What becomes of a route on which an audit has found that a check vouched for other bytes.
+    #[schemars(extend("default" = "body"))]
+    pub(super) on_audit_mismatch: AuditMismatch,
     /// What is accepted as proof beyond strong entity tags and digests.
     ///
     /// An origin that changes twice within a second, or whose weak tags stay the same over changes, makes stale

@@ -40,6 +40,15 @@ pub(super) enum CheckError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+pub(super) enum AuditMismatch {
+    /// Nothing but bytes is believed on the route from then on, until the configuration is loaded again.
+    Body,
+    /// It is counted and logged, and the route goes on as it was.
+    Report,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Proof {
     /// An equal weak entity tag, although it is not recognised as a digest.
     WeakEtag,

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::instrument::BUCKETS;
-use super::words::{CheckResult, CodeClass, EvictionCause, ReloadResult};
+use super::words::{AuditResult, CheckResult, CodeClass, EvictionCause, ReloadResult};
 use crate::origin::Purpose;
 use crate::rules::outcome::{Excuse, Kind, PassReason, SkipReason, Unproven};
 use crate::rules::policy::Strategy;
@@ -147,6 +147,7 @@ const CODE: Label = Label::Words("code", || CodeClass::ALL.iter().map(|word| wor
 const POLICY: Label = Label::Words("policy", || Excuse::ALL.iter().map(|word| word.as_str()).collect());
 const STRATEGY: Label = Label::Words("strategy", || Strategy::ALL.iter().map(|word| word.as_str()).collect());
 const RESULT: Label = Label::Words("result", || CheckResult::ALL.iter().map(|word| word.as_str()).collect());
+const AUDIT: Label = Label::Words("result", || AuditResult::ALL.iter().map(|word| word.as_str()).collect());
 const PURPOSE: Label = Label::Words("purpose", || Purpose::ALL.iter().map(|word| word.as_str()).collect());
 const ORIGIN_CODE: Label = Label::Words("code", || {
     CodeClass::ALL.iter().map(|word| word.as_str()).chain(super::words::ORIGIN_ERRORS.iter().copied()).collect()
@@ -177,6 +178,9 @@ declarations! {
         "Time from sending a check to its verdict.";
     CHECK_STRATEGY = Gauge "truehit_check_strategy_info" [ROUTE, Label::Info("strategy"), Label::Info("reason")] when_used:
         "How the route checks now, and why. Always 1; one series per route.";
+    AUDITS = Counter "truehit_audits_total" [ROUTE, AUDIT] from_start:
+        "Checks that were held against the whole representation, by what that showed. A mismatch is an origin that says \
+         `unchanged` where the bytes have changed.";
     CHECKS_UNPROVEN = Counter "truehit_checks_unproven_total" [UNPROVEN] when_used:
         "Checks whose answer proved nothing, by what was wanting.";
     PASSED = Counter "truehit_pass_total" [PASS] when_used:

@@ -30,7 +30,7 @@ use crate::rules::outcome::{SkipReason, Unproven};
 
 pub use self::declare::{ALL, Declaration, Label, MetricType, PROCESS_SERIES, reference, series_ceiling};
 pub use self::route::RouteMetrics;
-pub use self::words::{CheckResult, CodeClass, EvictionCause, ReloadResult};
+pub use self::words::{AuditResult, CheckResult, CodeClass, EvictionCause, ReloadResult};
 
 /// The `Content-Type` of the exposition.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -14,12 +14,12 @@ use super::declare::{self, Declaration};
 use super::instrument::{Counter, Family, Gauge, Histogram, Instrument};
 use super::page::Page;
 use super::totals::Totals;
-use super::words::{CheckResult, CodeClass};
+use super::words::{AuditResult, CheckResult, CodeClass};
 use crate::rules::outcome::{Excuse, Kind, Outcome, PassReason};
 use crate::rules::policy::Strategy;
 use crate::rules::refusal::Refusal;
 
-/// One route's counters, laid out at construction: 40 for requests, 16 for checks, 12 histograms.
+/// One route's counters, laid out at construction: 40 for requests, 16 for checks, 4 for audits, 12 histograms.
 #[derive(Debug)]
 pub struct RouteMetrics {
     name: Box<str>,
@@ -32,6 +32,7 @@ pub struct RouteMetrics {
     collapsed: Family<Counter>,
     checks: Family<Counter>,
     check_duration: Family<Histogram>,
+    audits: Family<Counter>,
     /// How the route checks now, and why.
     strategy: ArcSwapOption<(Strategy, &'static str)>,
 }
@@ -49,6 +50,7 @@ impl RouteMetrics {
             collapsed: Family::new(&declare::COLLAPSED),
             checks: Family::new(&declare::CHECKS),
             check_duration: Family::new(&declare::CHECK_DURATION),
+            audits: Family::new(&declare::AUDITS),
             strategy: ArcSwapOption::empty(),
         }
     }
@@ -87,6 +89,11 @@ impl RouteMetrics {
         self.check_duration.at([strategy as usize]).observe(elapsed);
     }
 
+    /// A check was audited.
+    pub fn audit(&self, result: AuditResult) {
+        self.audits.at([result as usize]).add(1);
+    }
+
     /// The route checks this way from now on, for this reason.
     pub fn strategy(&self, strategy: Strategy, reason: &'static str) {
         let same = self.strategy.load().as_ref().is_some_and(|now| **now == (strategy, reason));
@@ -103,8 +110,15 @@ impl RouteMetrics {
                 once.push(route);
             }
         }
-        let counters: [fn(&Self) -> &Family<Counter>; 6] =
-            [|r| &r.requests, |r| &r.hits, |r| &r.misses, |r| &r.excused, |r| &r.collapsed, |r| &r.checks];
+        let counters: [fn(&Self) -> &Family<Counter>; 7] = [
+            |r| &r.requests,
+            |r| &r.hits,
+            |r| &r.misses,
+            |r| &r.excused,
+            |r| &r.collapsed,
+            |r| &r.checks,
+            |r| &r.audits,
+        ];
         for family in counters {
             write_all(&once, family, page);
         }

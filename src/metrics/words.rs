@@ -20,6 +20,20 @@ words! {
 }
 
 words! {
+    /// What an audit of a check found.
+    AuditResult {
+        /// The bytes are those that the check vouched for.
+        Upheld = "upheld",
+        /// They are others, and the check, repeated, says so too: a write came between.
+        Raced = "raced",
+        /// They are others, and the check, repeated, vouches for what is stored again: it does not tell the truth.
+        Mismatch = "mismatch",
+        /// The whole representation was not to be had.
+        Unsettled = "unsettled",
+    }
+}
+
+words! {
     /// The class of a status code.
     CodeClass {
         /// Interim.

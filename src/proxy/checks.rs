@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header, response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
@@ -14,14 +14,22 @@ use super::exchange::{Answer, Errand, Found, contradicts, digest_of, failed, sha
 use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
-use crate::origin::{Origin, Purpose};
+use crate::origin::{Origin, OriginError, Purpose};
 use crate::rules::integrity::{self, WANT_REPR_DIGEST};
 use crate::rules::judge::{self, Comparison, Exchange, Verdict};
 use crate::rules::learn::Shown;
 use crate::rules::outcome::{FetchReason, Unproven};
-use crate::rules::policy::{DigestEndpoint, Strategy, Verify};
+use crate::rules::policy::{DigestEndpoint, Strategy};
 use crate::rules::question::{self, Check};
 use crate::rules::validator::EntityTag;
+
+/// The answer to a conditional request, and what it says.
+pub(super) struct Judged<B> {
+    pub(super) verdict: Verdict,
+    answer: response::Parts,
+    body: B,
+    exchange: Exchange,
+}
 
 impl<O: Origin> Proxy<O> {
     pub(super) async fn check_conditional(
@@ -29,43 +37,23 @@ impl<O: Origin> Proxy<O> {
         errand: Errand,
         check: Check,
     ) -> (Found<O::Body>, CheckResult) {
-        let mut outgoing = || {
-            let mut request = self.check_request(&errand, Method::GET);
-            question::set_condition(&check, &errand.policy, request.headers_mut());
-            request
-        };
-        let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, &mut outgoing).await {
-            Ok(answered) => answered,
+        let Judged { verdict, answer, body, exchange } = match self.judge_conditional(&errand, &check).await {
+            Ok(judged) => judged,
             Err(error) => return failed(errand, error),
         };
-        let (answer, body) = response.into_parts();
-        if answer.status == StatusCode::NOT_MODIFIED
-            && let Some(claimed) = judge::repr_claim(&answer)
-        {
-            for stored in &check.candidates {
-                digest_of(stored, claimed.algorithm()).await;
-            }
-        }
-        let mut verdict =
-            judge::conditional(&check.candidates, check.selected, &answer, &errand.ask, &errand.policy, exchange);
-        let strict = errand.policy.verify != Verify::WhenStale;
-        let bare = answer.status == StatusCode::NOT_MODIFIED && !answer.headers.contains_key(header::ETAG);
-        if let Verdict::Same(_) = verdict {
-            self.learn(&errand, Shown::NotModified);
-            let tagged = check.candidates.iter().any(|stored| stored.head().tag.is_some());
-            if strict && bare && tagged && self.learned(&errand.policy, |learned| learned.audits_bare_304()) {
-                verdict = Verdict::Unproven(Unproven::Audit);
-            }
-        }
         match verdict {
-            Verdict::Same(confirmation) => (self.keep(&errand, confirmation), CheckResult::Same),
+            Verdict::Same(confirmation) => {
+                self.learn(&errand, Shown::NotModified);
+                let bare = answer.status == StatusCode::NOT_MODIFIED && !answer.headers.contains_key(header::ETAG);
+                let tagged = check.candidates.iter().any(|stored| stored.head().tag.is_some());
+                self.upheld(errand, check, confirmation, bare && tagged).await
+            }
             Verdict::Answered | Verdict::Changed => {
-                if repeats_tag(&check, &answer.headers) && answer.status == StatusCode::OK {
+                let response = Response::from_parts(answer, body);
+                if repeats_tag(&check, response.headers()) && response.status() == StatusCode::OK {
                     self.learn(&errand, Shown::ConditionIgnored);
-                    let response = Response::from_parts(answer, body);
                     return Box::pin(self.compare(errand, &check, response, exchange)).await;
                 }
-                let response = Response::from_parts(answer, body);
                 (self.take_in(errand, response, exchange, FetchReason::Changed, Known::default()), CheckResult::Changed)
             }
             Verdict::Unproven(why) => Box::pin(self.unproven(errand, check, why)).await,
@@ -73,27 +61,14 @@ impl<O: Origin> Proxy<O> {
     }
 
     pub(super) async fn check_head(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
-        let mut outgoing = || {
-            let mut request = self.check_request(&errand, Method::HEAD);
-            request.headers_mut().insert(WANT_REPR_DIGEST, integrity::EITHER);
-            request
-        };
-        let (response, exchange) = match self.ask_origin(&errand, Purpose::Check, &mut outgoing).await {
-            Ok(answered) => answered,
+        let verdict = match self.judge_head(&errand, &check).await {
+            Ok(verdict) => verdict,
             Err(error) => return failed(errand, error),
         };
-        let (answer, _no_body) = response.into_parts();
-        let Some(stored) = check.candidates.first() else {
-            return self.unproven(errand, check, Unproven::Filling).await;
-        };
-        let own_digest = match judge::repr_claim(&answer) {
-            Some(claimed) => Some(digest_of(stored, claimed.algorithm()).await),
-            None => None,
-        };
-        match judge::head(stored, own_digest, &answer, &errand.ask, &errand.policy, exchange) {
+        match verdict {
             Verdict::Same(confirmation) => {
                 self.learn(&errand, Shown::HeadComparable);
-                (self.keep(&errand, confirmation), CheckResult::Same)
+                self.upheld(errand, check, confirmation, false).await
             }
             // HEAD's fields may differ from GET's for no better reason than that it is HEAD: the bytes tell.
             Verdict::Changed | Verdict::Answered => {
@@ -115,23 +90,14 @@ impl<O: Origin> Proxy<O> {
     }
 
     pub(super) async fn check_digest(self: &Arc<Self>, errand: Errand, check: Check) -> (Found<O::Body>, CheckResult) {
-        let asked = match &errand.policy.digest_endpoint {
-            None => return self.unproven(errand, check, Unproven::NoDigest).await,
-            Some(DigestEndpoint::OnOrigin(template)) => self.digest_on_origin(&errand, template).await,
-            Some(DigestEndpoint::Elsewhere(template)) => self.digest_elsewhere(&errand, template).await,
-        };
-        let (answer, content, exchange) = match asked {
-            Ok(asked) => asked,
+        let verdict = match self.judge_digest(&errand, &check).await {
+            Ok(verdict) => verdict,
             Err(error) => return failed(errand, error),
         };
-        let Some(stored) = check.candidates.first() else {
-            return self.unproven(errand, check, Unproven::Filling).await;
-        };
-        let sha256 = sha256_of(stored).await;
-        match judge::digest_endpoint(stored, sha256, &answer, &content, &errand.ask, &errand.policy, exchange) {
+        match verdict {
             Verdict::Same(confirmation) => {
                 self.learn(&errand, Shown::Digest);
-                (self.keep(&errand, confirmation), CheckResult::Same)
+                self.upheld(errand, check, confirmation, false).await
             }
             Verdict::Changed | Verdict::Answered => {
                 self.learn(&errand, Shown::Digest);
@@ -142,6 +108,60 @@ impl<O: Origin> Proxy<O> {
                 self.unproven(errand, check, why).await
             }
         }
+    }
+
+    /// Asks by a conditional request.
+    pub(super) async fn judge_conditional(
+        &self,
+        errand: &Errand,
+        check: &Check,
+    ) -> Result<Judged<O::Body>, OriginError> {
+        let mut outgoing = || {
+            let mut request = self.check_request(errand, Method::GET);
+            question::set_condition(check, &errand.policy, request.headers_mut());
+            request
+        };
+        let (response, exchange) = self.ask_origin(errand, Purpose::Check, &mut outgoing).await?;
+        let (answer, body) = response.into_parts();
+        if answer.status == StatusCode::NOT_MODIFIED
+            && let Some(claimed) = judge::repr_claim(&answer)
+        {
+            for stored in &check.candidates {
+                digest_of(stored, claimed.algorithm()).await;
+            }
+        }
+        let verdict =
+            judge::conditional(&check.candidates, check.selected, &answer, &errand.ask, &errand.policy, exchange);
+        Ok(Judged { verdict, answer, body, exchange })
+    }
+
+    /// Asks by HEAD.
+    pub(super) async fn judge_head(&self, errand: &Errand, check: &Check) -> Result<Verdict, OriginError> {
+        let mut outgoing = || {
+            let mut request = self.check_request(errand, Method::HEAD);
+            request.headers_mut().insert(WANT_REPR_DIGEST, integrity::EITHER);
+            request
+        };
+        let (response, exchange) = self.ask_origin(errand, Purpose::Check, &mut outgoing).await?;
+        let (answer, _no_body) = response.into_parts();
+        let Some(stored) = check.candidates.first() else { return Ok(Verdict::Unproven(Unproven::Filling)) };
+        let own_digest = match judge::repr_claim(&answer) {
+            Some(claimed) => Some(digest_of(stored, claimed.algorithm()).await),
+            None => None,
+        };
+        Ok(judge::head(stored, own_digest, &answer, &errand.ask, &errand.policy, exchange))
+    }
+
+    /// Asks the digest endpoint.
+    pub(super) async fn judge_digest(&self, errand: &Errand, check: &Check) -> Result<Verdict, OriginError> {
+        let (answer, content, exchange) = match &errand.policy.digest_endpoint {
+            None => return Ok(Verdict::Unproven(Unproven::NoDigest)),
+            Some(DigestEndpoint::OnOrigin(template)) => self.digest_on_origin(errand, template).await?,
+            Some(DigestEndpoint::Elsewhere(template)) => self.digest_elsewhere(errand, template).await?,
+        };
+        let Some(stored) = check.candidates.first() else { return Ok(Verdict::Unproven(Unproven::Filling)) };
+        let sha256 = sha256_of(stored).await;
+        Ok(judge::digest_endpoint(stored, sha256, &answer, &content, &errand.ask, &errand.policy, exchange))
     }
 
     /// Makes a full GET and holds it against the stored bytes as it arrives.
@@ -161,20 +181,10 @@ impl<O: Origin> Proxy<O> {
             Ok(answered) => answered,
             Err(error) => return failed(errand, error),
         };
-        let policy = Arc::clone(&errand.policy);
+        let (policy, target) = (Arc::clone(&errand.policy), errand.ask.target.clone());
         let (found, result) = self.compare(errand, &check, response, exchange).await;
-        let upheld = result == CheckResult::Same;
-        let shown = match why {
-            Unproven::Audit | Unproven::Contradicted if !upheld => Some(Shown::FalseNotModified),
-            Unproven::Audit => Some(Shown::NotModifiedUpheld),
-            _ => None,
-        };
-        if let Some(shown) = shown {
-            let (at, relearn_after) = (exchange.answered.at, self.config.cache.relearn_after);
-            self.learned(&policy, |learned| learned.learn(shown, at, relearn_after));
-        }
-        if shown == Some(Shown::FalseNotModified) {
-            tracing::warn!(route = %policy.name, "a 304 vouched for content that a full GET contradicts");
+        if why == Unproven::Contradicted && result != CheckResult::Same {
+            self.caught(&policy, &target, check.strategy, exchange.answered.at);
         }
         let took = self.clock.moment().since(began);
         self.watch.route(&policy, |route| route.check(Strategy::Body, result, took));
@@ -183,7 +193,7 @@ impl<O: Origin> Proxy<O> {
 
     /// Holds a full answer against the stored bytes: the stored response is confirmed, or the answer is let in, its
     /// first bytes taken from the stored ones that they equal.
-    async fn compare(
+    pub(super) async fn compare(
         self: &Arc<Self>,
         errand: Errand,
         check: &Check,

@@ -7,6 +7,7 @@
 //! representation in, `pass` forwards, `reply` renders.
 
 mod answer;
+mod audit;
 mod bounded;
 mod checks;
 mod digest;
@@ -147,7 +148,8 @@ impl<O: Origin> Shared<O> {
     pub fn new(config: &Config, drain: Drain, metrics: &Arc<Metrics>, clock: Clock) -> Self {
         let origin = &config.origin;
         let evictions = Arc::clone(metrics);
-        let patience = 2 * (origin.connect_timeout + origin.response_timeout) + origin.progress_timeout;
+        // An audit is three of them.
+        let patience = 3 * (origin.connect_timeout + origin.response_timeout) + origin.progress_timeout;
         Self {
             store: Store::new(config.cache.memory, config.cache.variants_max, move || {
                 evictions.evicted(EvictionCause::Size);

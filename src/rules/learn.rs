@@ -26,8 +26,8 @@ pub enum Shown {
     NotModified,
     /// A conditional request was answered with the whole representation under the very tag that was asked about.
     ConditionIgnored,
-    /// A 304 vouched for content that a full GET then contradicted.
-    FalseNotModified,
+    /// A check vouched for content that is not the origin's: a full GET contradicted it, and the check was repeated.
+    FalseConfirmation,
     /// A 304 without a tag was upheld by a full GET.
     NotModifiedUpheld,
     /// HEAD gave a proof, or showed a difference.
@@ -58,12 +58,15 @@ pub struct Learned {
     pub head: Support,
     /// The digest endpoint.
     pub digest: Support,
-    /// Whether a 304 has vouched for what was not so: nothing but bytes is believed until this is forgotten.
+    /// Whether a check has vouched for what was not so: nothing but bytes is believed any more. This is not forgotten: an
+    /// origin that lies seldom would be believed again each time.
     pub distrusted: bool,
     /// Whether the rest of a part that has no strong validator is not worth asking for (`parts = "lenient"`).
     pub rests_useless: bool,
     ignored: u8,
     bare: u32,
+    /// Checks that found sameness.
+    vouched: u64,
 }
 
 impl Learned {
@@ -78,7 +81,7 @@ impl Learned {
                     self.conditional = Support::Fails;
                 }
             }
-            Shown::FalseNotModified => self.distrusted = true,
+            Shown::FalseConfirmation => self.distrusted = true,
             Shown::NotModifiedUpheld => self.bare = self.bare.max(1),
             Shown::HeadComparable => self.head = Support::Works,
             Shown::HeadUseless => self.head = Support::Fails,
@@ -88,10 +91,10 @@ impl Learned {
         }
     }
 
-    /// Forgets everything if it began more than `relearn_after` before `now`.
+    /// Forgets everything but a lie if it began more than `relearn_after` before `now`.
     pub fn forget_if_old(&mut self, now: Moment, relearn_after: Duration) {
         if now.since(self.since) > relearn_after {
-            *self = Self { since: now, ..Self::default() };
+            *self = Self { since: now, distrusted: self.distrusted, vouched: self.vouched, ..Self::default() };
         }
     }
 
@@ -104,6 +107,21 @@ impl Learned {
         }
         due
     }
+
+    /// Whether a check that found sameness is to be audited, so that this `share` of them is. Which ones are is spread
+    /// evenly and follows no pattern that traffic could have.
+    pub fn audits(&mut self, share: f64) -> bool {
+        self.vouched = self.vouched.wrapping_add(1);
+        (spread(self.vouched) as f64) < share * u64::MAX as f64
+    }
+}
+
+/// A number for each number, as good as drawn by lot (the finaliser of SplitMix64).
+const fn spread(number: u64) -> u64 {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
@@ -135,7 +153,7 @@ mod tests {
         check("three do", &[ConditionIgnored; 3], (Fails, Unknown, Unknown, false));
         let apart = [ConditionIgnored, ConditionIgnored, NotModified, ConditionIgnored];
         check("if they are in a row", &apart, (Works, Unknown, Unknown, false));
-        check("a false 304 is not forgotten", &[FalseNotModified, NotModified], (Works, Unknown, Unknown, true));
+        check("a lie is not made good", &[FalseConfirmation, NotModified], (Works, Unknown, Unknown, true));
         check("HEAD compares", &[HeadUseless, HeadComparable], (Unknown, Works, Unknown, false));
         check("or does not", &[HeadComparable, HeadUseless], (Unknown, Fails, Unknown, false));
         check("the endpoint answers", &[NoDigest, Digest], (Unknown, Unknown, Works, false));
@@ -145,11 +163,11 @@ mod tests {
 
     #[test]
     fn knowledge_is_learned_anew_after_a_while() {
-        let mut learned = after(&[Shown::FalseNotModified, Shown::HeadUseless]);
+        let mut learned = after(&[Shown::FalseConfirmation, Shown::HeadUseless]);
         learned.forget_if_old(at(60), secs(60));
-        assert!(learned.distrusted, "not a moment too early");
+        assert_eq!(learned.head, Support::Fails, "not a moment too early");
         learned.forget_if_old(at(61), secs(60));
-        assert_eq!((learned.distrusted, learned.head), (false, Support::Unknown));
+        assert_eq!((learned.distrusted, learned.head), (true, Support::Unknown), "but for a lie");
         learned.learn(Shown::HeadUseless, at(70), secs(60));
         learned.forget_if_old(at(121), secs(60));
         assert_eq!(learned.head, Support::Fails, "time counts from then on");
@@ -166,6 +184,15 @@ mod tests {
         assert!(learned.rests_useless, "and nothing refutes it");
         learned.forget_if_old(at(62), secs(60));
         assert!(!learned.rests_useless, "but time");
+    }
+
+    #[test]
+    fn so_many_checks_are_audited_as_the_share_says() {
+        for (share, expected) in [(0.0, 0..=0), (0.001, 80..=120), (0.01, 900..=1100), (1.0, 100_000..=100_000)] {
+            let mut learned = Learned::default();
+            let audited = (0..100_000).filter(|_| learned.audits(share)).count();
+            assert!(expected.contains(&audited), "{share}: {audited} of 100,000");
+        }
     }
 
     #[test]

@@ -105,6 +105,15 @@ pub struct Trust {
     pub last_modified: bool,
 }
 
+/// Which checks are held against the whole representation (`audit`), and what follows (`on_audit_mismatch`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Audit {
+    /// The share of the checks that found sameness, from 0 to 1.
+    pub share: f64,
+    /// Whether a route is checked by `body` from then on if a check is found to have vouched for other bytes.
+    pub turns_to_body: bool,
+}
+
 /// How requests for one variant share exchanges (`collapse`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Collapse {
@@ -142,6 +151,8 @@ pub struct Policy {
     pub check: CheckHow,
     /// What a check that could not be made means.
     pub on_check_error: OnCheckError,
+    /// Which checks are audited.
+    pub audit: Audit,
     /// What else counts as proof.
     pub trust: Trust,
     /// What of a request is in its key.

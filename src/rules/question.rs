@@ -131,12 +131,9 @@ fn rfc(stored: &StoredResponse) -> Option<(Strategy, Why)> {
 /// Under `every-hit` and a lease: the configured strategy, or the cheapest that can give a proof.
 fn strict(first: &StoredResponse, tag: Option<Why>, policy: &Policy, learned: &Learned) -> (Strategy, Why) {
     match policy.check {
-        CheckHow::Only(strategy @ (Strategy::DigestEndpoint | Strategy::Head | Strategy::Body)) => {
-            (strategy, Why::Configured)
-        }
-        CheckHow::Auto | CheckHow::Only(Strategy::Conditional) if learned.distrusted => {
-            (Strategy::Body, Why::Distrusted)
-        }
+        CheckHow::Only(Strategy::Body) => (Strategy::Body, Why::Configured),
+        _ if learned.distrusted => (Strategy::Body, Why::Distrusted),
+        CheckHow::Only(strategy @ (Strategy::DigestEndpoint | Strategy::Head)) => (strategy, Why::Configured),
         CheckHow::Only(Strategy::Conditional) if tag.is_some() => (Strategy::Conditional, Why::Configured),
         CheckHow::Only(Strategy::Conditional) => (Strategy::Body, Why::Unusable),
         CheckHow::Auto => auto(first, tag, policy, learned),

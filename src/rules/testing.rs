@@ -14,7 +14,7 @@ use super::lookup::{Lookup, Resource};
 use super::moment::{Moment, Now};
 use super::outcome::PassReason;
 use super::partial::{self, Kept, PartialResponse, Place, RecordedPart};
-use super::policy::{CheckHow, Collapse, Credentials, OnCheckError, Policy, Trust, Verify};
+use super::policy::{Audit, CheckHow, Collapse, Credentials, OnCheckError, Policy, Trust, Verify};
 use super::query::{Carried, Query};
 use super::range::{ContentRange, Span};
 use super::request_fields::RequestFields;
@@ -107,6 +107,7 @@ pub(crate) fn policy() -> Policy {
         verify: Verify::EveryHit,
         check: CheckHow::Auto,
         on_check_error: OnCheckError::Fail,
+        audit: Audit { share: 0.0, turns_to_body: true },
         trust: Trust::default(),
         key: Arc::default(),
         no_vary_search: false,

@@ -40,11 +40,6 @@ pub struct Witness {
 
 impl Witness {
     pub async fn start() -> Self {
-        Self::answering("").await
-    }
-
-    /// The same, with these lines in its answers, each with its end.
-    pub async fn answering(fields: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::default());
@@ -52,7 +47,7 @@ impl Witness {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(listen(stream, Arc::clone(&notes), fields));
+                tokio::spawn(listen(stream, Arc::clone(&notes)));
             }
         });
         Self { address, heard }
@@ -66,22 +61,9 @@ impl Witness {
     pub fn heard(&self) -> Vec<Heard> {
         std::mem::take(&mut self.heard.lock().unwrap())
     }
-
-    /// Waits until it has heard something, and gives it.
-    pub async fn hears(&self) -> Heard {
-        let told = async {
-            loop {
-                if let Some(first) = self.heard.lock().unwrap().pop() {
-                    return first;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        soon(told).await
-    }
 }
 
-async fn listen(mut stream: TcpStream, notes: Arc<Mutex<Vec<Heard>>>, fields: &'static str) {
+async fn listen(mut stream: TcpStream, notes: Arc<Mutex<Vec<Heard>>>) {
     let mut buffer = Vec::new();
     while let Some(head) = take(&mut stream, &mut buffer, b"\r\n\r\n").await {
         let mut heard = Heard { head: String::from_utf8_lossy(&head).into_owned(), content: Vec::new(), whole: true };
@@ -93,9 +75,9 @@ async fn listen(mut stream: TcpStream, notes: Arc<Mutex<Vec<Heard>>>, fields: &'
             return;
         }
         let answer = match (known, head_only) {
-            (true, _) => format!("HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n{fields}\r\n"),
-            (false, true) => format!("HTTP/1.1 200 OK\r\nETag: \"1\"\r\n{fields}Content-Length: 2\r\n\r\n"),
-            (false, false) => format!("HTTP/1.1 200 OK\r\nETag: \"1\"\r\n{fields}Content-Length: 2\r\n\r\nok"),
+            (true, _) => format!("HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n"),
+            (false, true) => format!("HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 2\r\n\r\n"),
+            (false, false) => format!("HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 2\r\n\r\nok"),
         };
         // Who broke off has no ear for it.
         let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await;

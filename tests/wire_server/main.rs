@@ -99,6 +99,9 @@ impl Running {
 fn limits() -> Limits {
     let long = Duration::from_secs(60);
     Limits {
+        requests: 100,
+        target_bytes: 8 << 10,
+        content_bytes: 1 << 30,
         connections: 100,
         waiters: 100,
         wait_max: long,

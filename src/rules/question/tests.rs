@@ -59,13 +59,13 @@ fn auto_picks_the_cheapest_that_can_prove_something() {
     check("and vouches after it", old, &[], "conditional: strong-tag \"6955b900-3\"");
     let dated = || stored().with("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
     check("a date proves nothing", dated(), &[Shown::HeadUseless], "body: no-validator");
-    check("a false 304: nothing but bytes", strong(), &[Shown::FalseNotModified], "body: distrusted");
+    check("a false 304: nothing but bytes", strong(), &[Shown::FalseConfirmation], "body: distrusted");
 }
 
 #[test]
 fn a_route_that_confirmed_what_was_not_so_is_believed_in_nothing_but_bytes() {
     let check = |sentence: &str, variant: Stored, policy: Policy, expected: &str| {
-        assert_eq!(chosen(&get("/a"), &[variant], &policy, &[Shown::FalseNotModified]), expected, "{sentence}");
+        assert_eq!(chosen(&get("/a"), &[variant], &policy, &[Shown::FalseConfirmation]), expected, "{sentence}");
     };
     let strong = || stored().etag("\"1\"");
     let conditional = policy_with(|policy| policy.check = CheckHow::Only(Strategy::Conditional));
@@ -201,7 +201,7 @@ fn a_query_is_checked_by_what_sends_its_content_along() {
         &[Shown::ConditionIgnored; 3],
         "conditional: strong-tag \"1\"",
     );
-    check("but a false 304 does", query(), strong(), &policy(), &[Shown::FalseNotModified], "body: distrusted");
+    check("but a false 304 does", query(), strong(), &policy(), &[Shown::FalseConfirmation], "body: distrusted");
     check("no validator", query(), stored(), &policy(), &[], "body: no-validator");
     check("a weak one", query(), stored().etag("W/\"7\""), &policy(), &[], "body: weak-tag");
     check("HEAD has no content", query(), stored(), &only(Strategy::Head), &[], "body: no-validator");
