@@ -13,6 +13,7 @@ mod errors;
 mod groups;
 mod integrity;
 mod keys;
+mod limits;
 mod methods;
 mod parts;
 mod pass;
