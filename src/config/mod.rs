@@ -202,6 +202,10 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Longest wait for a request head, first byte included.
     pub head_timeout: Duration,
+    /// Longest silence within a request's content.
+    pub content_timeout: Duration,
+    /// Longest time in which a client takes not one byte of what waits for it.
+    pub write_timeout: Duration,
     /// Longest idle time of a client connection between requests.
     pub idle_timeout: Duration,
 }

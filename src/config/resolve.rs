@@ -115,6 +115,8 @@ pub(super) fn resolve(settings: Settings, memory: Memory, layers: &Layers) -> Re
             wait_max: limits.wait_max.0.0,
             head_bytes: usize::try_from(head_bytes).unwrap_or(usize::MAX),
             head_timeout: limits.head_timeout.0.0,
+            content_timeout: limits.content_timeout.0.0,
+            write_timeout: limits.write_timeout.0.0,
             idle_timeout: limits.idle_timeout.0.0,
         },
         log: Log { level: settings.log.level.0.0, access: settings.log.access },

@@ -373,6 +373,18 @@ pub(super) struct Limits {
     /// Longest wait for the head of a request.
     #[schemars(extend("default" = "10s"))]
     pub(super) head_timeout: Text<Positive>,
+    /// Longest silence within the content of a request.
+    ///
+    /// Then the request is broken off at the origin and answered with 408. Until the response begins, the silences of one
+    /// request may together last no longer than this, and a second more for each 500 bytes that came.
+    #[schemars(extend("default" = "30s"))]
+    pub(super) content_timeout: Text<Positive>,
+    /// Longest time in which a client takes not one byte of what waits for it.
+    ///
+    /// Then its connection is closed, a tunnel too; one response over HTTP/2 that waits for its window is reset. Who is
+    /// sent nothing, because the origin says nothing, is not hurried.
+    #[schemars(extend("default" = "30s"))]
+    pub(super) write_timeout: Text<Positive>,
     /// Longest idle time of a client's connection between requests.
     #[schemars(extend("default" = "60s"))]
     pub(super) idle_timeout: Text<Positive>,

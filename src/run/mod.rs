@@ -26,7 +26,7 @@ use crate::lifecycle::{self, End, Event};
 use crate::metrics::Metrics;
 use crate::origin::{BoxError, OriginCounters};
 use crate::readiness::Readiness;
-use crate::server::{BindError, Drain, Handler, Server};
+use crate::server::{BindError, Closings, Drain, Handler, Server};
 use crate::text_log::TextLog;
 
 /// What answers requests, as the assembly sees it: the proxy, and the plain answers of the assembly's own tests.
@@ -146,7 +146,7 @@ pub async fn run<C: Core>(
         readiness: Arc::default(),
         drain: server.drain(),
     };
-    add_readings(&parts);
+    add_readings(&parts, server.closings());
     let core = Arc::new(C::build(config, &parts).map_err(RunError::Core)?);
     parts.metrics.config_loaded(parts.clock.now().wall);
 
@@ -182,12 +182,13 @@ pub async fn run<C: Core>(
 }
 
 /// What the assembly's own parts know for a scrape.
-fn add_readings(parts: &Parts) {
+fn add_readings(parts: &Parts, closings: Arc<Closings>) {
     let Parts { access_log, origin_counters, readiness, drain, .. } = parts.clone();
     parts.metrics.on_scrape(move |readings| {
         readings.ready = readiness.is_ready();
         readings.log_lines_dropped = access_log.dropped_lines();
         readings.connections = u64::try_from(drain.busy_count()).unwrap_or(u64::MAX);
+        readings.client_closings = closings.counts();
         readings.origin_connections = origin_counters.dials.load(Ordering::Relaxed);
         readings.origin_retries = origin_counters.retries.load(Ordering::Relaxed);
         readings.origin_desyncs = origin_counters.desyncs.load(Ordering::Relaxed);

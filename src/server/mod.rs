@@ -1,14 +1,20 @@
 //! The listening side: accept, speak HTTP/1.1 or HTTP/2, hand each request to a handler, and drain.
 //!
 //! One accept loop, one task per connection (`connection`). How long a client may keep a connection without asking
-//! anything is told by `activity`; how connections end when the process wants to is told by [`drain`]; how interim
-//! responses get out, by `interim`. What a request means is the handler's business.
+//! anything is told by `activity`, how long its content may take by `content`, how long it may take nothing of what it is
+//! sent by `patience`, and on one stream of HTTP/2 by `streams`. How connections end when the process wants to is told by
+//! [`drain`]; how interim responses get out, by `interim`. What a request means is the handler's business.
 
 mod activity;
+mod closing;
 mod connection;
+mod content;
 pub mod drain;
 mod interim;
+mod patience;
+mod streams;
 pub mod tls;
+mod tracked;
 
 use std::future::Future;
 use std::io;
@@ -20,11 +26,12 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
+pub use closing::{Closing, Closings};
+pub use content::Content;
 pub use drain::{Busy, Drain};
 pub use interim::InterimSink;
 pub use tls::{CertificateError, Certificates};
@@ -63,7 +70,7 @@ pub trait Handler: Send + Sync + 'static {
     /// it had better be small.
     fn handle(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<Content>,
         peer: Peer,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 
@@ -95,6 +102,7 @@ pub struct Server {
     tls: Option<TlsAcceptor>,
     limits: Limits,
     drain: Drain,
+    closings: Arc<Closings>,
 }
 
 impl Server {
@@ -105,7 +113,15 @@ impl Server {
         let tls = certificates.clone().map(tls::acceptor).transpose()?;
         let listener = open(listen.address).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(Self { listener, address, certificates, tls, limits: limits.clone(), drain: Drain::default() })
+        Ok(Self {
+            listener,
+            address,
+            certificates,
+            tls,
+            limits: limits.clone(),
+            drain: Drain::default(),
+            closings: Arc::default(),
+        })
     }
 
     /// The same, drained by a handle that exists already: a proxy's tunnels hold it too.
@@ -127,6 +143,12 @@ impl Server {
         self.drain.clone()
     }
 
+    /// Counts the clients that were not waited for any longer.
+    #[must_use]
+    pub fn closings(&self) -> Arc<Closings> {
+        Arc::clone(&self.closings)
+    }
+
     /// The certificate in use, to be read again when its files change.
     #[must_use]
     pub fn certificates(&self) -> Option<Arc<Certificates>> {
@@ -136,7 +158,7 @@ impl Server {
     /// Accepts connections until `shutdown` completes. Connections go on; [`Drain`] ends them.
     pub async fn run<H: Handler>(self, handler: Arc<H>, shutdown: impl Future<Output = ()> + Send) {
         let places = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
-        let context = Arc::new(Context::new(handler, self.tls, self.drain, &self.limits));
+        let context = Arc::new(Context::new(handler, self.tls, self.drain, &self.limits, self.closings));
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             let (stream, peer, place) = tokio::select! {
