@@ -23,6 +23,15 @@ const H2_PING_EVERY: Duration = Duration::from_secs(10);
 /// How long that sign may take.
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What an HTTP/1.1 connection reads ahead of whoever reads its response, in bytes, and so the longest head that it takes. A
+/// client that reads slowly has this held for it a few times over: in the socket's buffer, on its way, and as its own.
+const READ_AHEAD: usize = 128 * 1024;
+
+/// The same for one response over HTTP/2. The connection as a whole has no bound of its own: one window for all of them
+/// would be used up by those who read slowly, and hold up those who do not.
+const H2_STREAM_WINDOW: u32 = 256 * 1024;
+const H2_CONNECTION_WINDOW: u32 = i32::MAX as u32;
+
 /// A new connection, by the version it speaks.
 pub(super) enum Dialled {
     H1(http1::SendRequest<RequestBody>),
@@ -76,6 +85,8 @@ impl Connector {
                 .timer(TokioTimer::new())
                 .keep_alive_interval(H2_PING_EVERY)
                 .keep_alive_timeout(H2_PING_TIMEOUT)
+                .initial_stream_window_size(H2_STREAM_WINDOW)
+                .initial_connection_window_size(H2_CONNECTION_WINDOW)
                 .handshake(io)
                 .await
                 .map_err(|error| failure::before_head(&error, false))?;
@@ -83,7 +94,11 @@ impl Connector {
             tokio::spawn(connection);
             return Ok(Dialled::H2(sender));
         }
-        let (sender, connection) = http1::handshake(io).await.map_err(|error| failure::before_head(&error, false))?;
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(READ_AHEAD)
+            .handshake(io)
+            .await
+            .map_err(|error| failure::before_head(&error, false))?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await
                 && failure::is_unexpected_message(&error)

@@ -6,9 +6,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "../support/frames.rs"]
+mod frames;
+#[path = "../support/house.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod house;
 #[path = "../support/peers.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod peers;
+#[path = "../support/program.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod program;
 #[path = "../support/raw.rs"]
 mod raw;
 mod row;
@@ -44,6 +52,7 @@ const SECTIONS: [Section; 8] = [
         title: "Exhaustion and load",
         rows: load::ROWS,
         tests: &[
+            include_str!("load/floods.rs"),
             include_str!("load/labels.rs"),
             include_str!("load/memory.rs"),
             include_str!("load/shared.rs"),
