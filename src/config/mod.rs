@@ -26,6 +26,7 @@ mod shown;
 pub mod size;
 mod structure;
 mod text;
+mod token;
 mod values;
 mod words;
 
@@ -38,6 +39,7 @@ pub use error::{ConfigError, Place, Problem};
 pub use keys::schema;
 pub use load::{Loaded, Overrides, load, load_with};
 pub use memory::Memory;
+pub use token::Token;
 
 use crate::rules::policy::Policy;
 
@@ -89,6 +91,10 @@ pub struct ListenTls {
 pub struct Admin {
     /// Address and port; port 0 lets the system choose.
     pub address: SocketAddr,
+    /// Names that it is asked by, beside addresses and `localhost`; lower case.
+    pub hosts: Vec<String>,
+    /// The token for those who are not on this machine, and the file that holds it.
+    pub token: Option<(PathBuf, Token)>,
 }
 
 /// `[origin]`: where requests go.

@@ -406,9 +406,21 @@ pub(super) struct Log {
 pub(super) struct Admin {
     /// IP address and port for probes and metrics; port 0 lets the system choose.
     ///
-    /// Probes of a kubelet come to the pod's address: give `0.0.0.0:9090` there.
+    /// Probes of a kubelet come to the pod's address: give `0.0.0.0:9090` there. Then whoever reaches it may look, and
+    /// who is not on this machine needs the token to drain.
     #[schemars(extend("default" = "127.0.0.1:9090"))]
     pub(super) address: Text<SocketAddr>,
+    /// Names that the listener is asked by, beside addresses and `localhost`.
+    ///
+    /// `*.example.com` stands for every name below `example.com`. A request for another name may not drain, and on a loopback address not look either: it may be of a web page
+    /// whose name was made to resolve to this machine.
+    #[schemars(extend("default" = [], "examples" = [["truehit.example.com"]]))]
+    pub(super) hosts: Vec<Text<Host>>,
+    /// File with the bearer token that `/drain` wants from who is not on this machine, 16 to 1024 visible characters.
+    ///
+    /// Without it nobody else may drain. Ten wrong tokens a minute may come from one address.
+    #[schemars(with = "PathBuf", example = "/etc/truehit/admin-token")]
+    pub(super) token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

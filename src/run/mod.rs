@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::sidecar::Running;
 use self::watching::Watching;
 use crate::access_log::AccessLog;
-use crate::admin::{self, AdminState};
+use crate::admin::{self, AdminState, Gate};
 use crate::cli;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded, OriginPlace, Overrides};
@@ -150,7 +150,9 @@ pub async fn run<C: Core>(
     let core = Arc::new(C::build(config, &parts).map_err(RunError::Core)?);
     parts.metrics.config_loaded(parts.clock.now().wall);
 
-    let state = AdminState { metrics: parts.metrics.clone(), readiness: parts.readiness.clone() };
+    let gate = Arc::new(Gate::new(&config.admin, admin_address));
+    let state =
+        AdminState { metrics: parts.metrics.clone(), readiness: parts.readiness.clone(), gate: Arc::clone(&gate) };
     let probes = tokio::spawn(admin::serve(admin_listener, state));
     let certificates = server.certificates();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -172,6 +174,7 @@ pub async fn run<C: Core>(
         access_log,
         text_log,
         certificates,
+        gate,
         events: sender,
         watching,
         stop: Some(stop),

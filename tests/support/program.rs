@@ -82,7 +82,8 @@ impl Running {
     /// The value of a series; 0 if it is not there.
     pub async fn metric(&self, series: &str) -> f64 {
         let stream = soon(TcpStream::connect(self.admin)).await.unwrap();
-        let page = Client::h1(stream).await.get("/metrics").await;
+        let request = Request::get("/metrics").header("host", "localhost").body(empty()).unwrap();
+        let page = Client::h1(stream).await.fetch(request).await;
         let line = page.text().lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
     }

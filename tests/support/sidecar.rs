@@ -68,7 +68,7 @@ impl Sidecar {
         Self::of(&text(origin, delay, "")).await
     }
 
-    async fn of(text: &str) -> Self {
+    pub async fn of(text: &str) -> Self {
         // As the program does, for clients that are built without naming one. The second time it is there.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let scratch = Scratch::new();
@@ -115,8 +115,12 @@ impl Sidecar {
     }
 
     pub async fn admin(&self, path: &str) -> Answer {
+        self.admin_asked(Request::get(path).header("host", "localhost")).await
+    }
+
+    pub async fn admin_asked(&self, request: http::request::Builder) -> Answer {
         let stream = soon(TcpStream::connect(self.addresses.admin)).await.unwrap();
-        Client::h1(stream).await.get(path).await
+        Client::h1(stream).await.fetch(request.body(empty()).unwrap()).await
     }
 
     /// The value of a series; 0 if it is not there.
