@@ -359,6 +359,9 @@ pub(super) struct Route {
 #[serde(deny_unknown_fields)]
 pub(super) struct Limits {
     /// Open connections of clients; more wait to be accepted.
+    ///
+    /// At most three quarters of the system's limit of descriptors (`ulimit -n`): the rest is for connections to the
+    /// origin.
     #[schemars(extend("default" = 10000))]
     pub(super) connections: Count<1, 1_000_000>,
     /// Requests that wait for exchanges with the origin, all together.

@@ -225,7 +225,7 @@ declarations! {
     CLIENT_CLOSINGS = Counter "truehit_client_closings_total" [CLOSING] from_start:
         "Connections of clients, requests (`content-late`) and streams (`stream-late`) that truehit ended, by why.";
     HANDLER_PANICS = Counter "truehit_handler_panics_total" [] from_start:
-        "Requests whose handling panicked: a bug in truehit, please report it.";
+        "Requests and shared exchanges whose handling panicked: a bug in truehit, please report it.";
     READY = Gauge "truehit_ready" [] from_start:
         "1 if /readyz answers 200, else 0.";
     RELOADS = Counter "truehit_config_reloads_total" [RELOAD] from_start:

@@ -2,6 +2,7 @@
 //!
 //! A dial resolves, connects, shakes hands and spawns the task that drives the connection. Its deadline is the caller's.
 
+use std::net::SocketAddr;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use super::pool::Pool;
+use super::resolve::Names;
 use super::tls::{OriginSetupError, Tls};
 use super::{OriginError, RequestBody, failure};
 use crate::config::{self, OriginPlace, OriginProtocol};
@@ -41,6 +43,7 @@ pub(super) enum Dialled {
 /// Where and how to dial.
 pub(super) struct Connector {
     place: OriginPlace,
+    names: Names,
     tls: Option<Tls>,
     /// Whether HTTP/2 is spoken where ALPN did not choose.
     prior_knowledge: bool,
@@ -52,7 +55,12 @@ impl Connector {
             OriginPlace::Tcp { tls: true, host, .. } => Some(Tls::new(host, &origin.tls, origin.protocol)?),
             OriginPlace::Tcp { .. } | OriginPlace::Unix(_) => None,
         };
-        Ok(Self { place: origin.place.clone(), tls, prior_knowledge: origin.protocol == OriginProtocol::H2 })
+        Ok(Self {
+            place: origin.place.clone(),
+            names: Names::default(),
+            tls,
+            prior_knowledge: origin.protocol == OriginProtocol::H2,
+        })
     }
 
     /// Opens a connection. The pool hears of bytes that nobody asked for.
@@ -64,7 +72,8 @@ impl Connector {
             }
             OriginPlace::Tcp { host, port, .. } => (host.as_str(), *port),
         };
-        let stream = connect(host, port, deadline).await?;
+        let lookup = async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
+        let stream = connect(&self.names.resolve(lookup).await?, deadline).await?;
         let Some(tls) = &self.tls else { return self.speak(stream, self.prior_knowledge, pool).await };
         let stream =
             tls.connector.connect(tls.name.clone(), stream).await.map_err(|error| failure::handshaking(&error))?;
@@ -113,9 +122,7 @@ impl Connector {
 
 /// Tries the addresses in turn. Each gets an equal share of the time that is left, so that one black hole cannot spend
 /// it all.
-async fn connect(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, OriginError> {
-    let resolved = tokio::net::lookup_host((host, port)).await;
-    let addresses: Vec<_> = resolved.map_err(|error| OriginError::Dns(error.to_string()))?.collect();
+async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, OriginError> {
     let mut last = OriginError::Dns("no address".to_owned());
     let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     for address in addresses {

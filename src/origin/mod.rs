@@ -8,6 +8,7 @@ mod failure;
 mod network;
 pub(crate) mod pem;
 mod pool;
+mod resolve;
 mod tls;
 mod trust;
 
@@ -23,6 +24,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 pub use body::NetworkBody;
 pub use network::{CloseDelimited, NetworkOrigin, OriginCounters};
 pub use pem::PemError;
+pub use resolve::Names;
 pub use tls::OriginSetupError;
 
 /// Why a request goes to the origin: which pool it uses, and the label of its metrics.

@@ -76,7 +76,7 @@ impl Visit {
     ) -> Self {
         let facts = watch.access_log.is_on().then(|| {
             Box::new(Facts {
-                arrived: watch.clock.now().wall,
+                arrived: watch.clock.wall(),
                 method: request.method().clone(),
                 host: host(),
                 uri: request.uri().clone(),

@@ -4,6 +4,7 @@
 //! fail does so before the first request: a process that says it is started has its addresses, its certificates and
 //! its origin's settings. What is built once and outlives every reload is [`Parts`]; what answers requests is a [`Core`].
 
+mod descriptors;
 mod sidecar;
 mod watching;
 
@@ -21,7 +22,7 @@ use crate::access_log::AccessLog;
 use crate::admin::{self, AdminState, Gate};
 use crate::cli;
 use crate::clock::Clock;
-use crate::config::{Config, Loaded, OriginPlace, Overrides};
+use crate::config::{Config, Limits, Loaded, OriginPlace, Overrides};
 use crate::lifecycle::{self, End, Event};
 use crate::metrics::Metrics;
 use crate::origin::{BoxError, OriginCounters};
@@ -133,7 +134,8 @@ pub async fn run<C: Core>(
     let admin = TcpListener::bind(config.admin.address).await.and_then(|bound| Ok((bound.local_addr()?, bound)));
     let refused = |reason| RunError::Admin { address: config.admin.address, reason };
     let (admin_address, admin_listener) = admin.map_err(refused)?;
-    let server = Server::bind(&config.listen, &config.limits)?;
+    let connections = descriptors::connections(config.limits.connections);
+    let server = Server::bind(&config.listen, &Limits { connections, ..config.limits.clone() })?;
     let addresses = Addresses { listen: server.local_addr(), admin: admin_address };
 
     // Dropped last: what the last requests logged is then written out.
@@ -148,7 +150,7 @@ pub async fn run<C: Core>(
     };
     add_readings(&parts, server.closings());
     let core = Arc::new(C::build(config, &parts).map_err(RunError::Core)?);
-    parts.metrics.config_loaded(parts.clock.now().wall);
+    parts.metrics.config_loaded(parts.clock.wall());
 
     let gate = Arc::new(Gate::new(&config.admin, admin_address));
     let state =

@@ -53,7 +53,7 @@ impl<C: Core> Sidecar for Running<C> {
                 ReloadResult::Error
             }
         };
-        self.parts.metrics.config_reloaded(result, self.parts.clock.now().wall);
+        self.parts.metrics.config_reloaded(result, self.parts.clock.wall());
     }
 
     fn close(&mut self) {

@@ -5,6 +5,7 @@
 //! sent by `patience`, and on one stream of HTTP/2 by `streams`. How connections end when the process wants to is told by
 //! [`drain`]; how interim responses get out, by `interim`. What a request means is the handler's business.
 
+mod accept;
 mod activity;
 mod closing;
 mod connection;
@@ -20,14 +21,13 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 pub use closing::{Closing, Closings};
@@ -42,12 +42,6 @@ use connection::Context;
 
 /// Connections that wait in the kernel to be accepted.
 const BACKLOG: u32 = 1024;
-
-/// The first pause after an accept that failed for want of something (descriptors, memory). Doubles up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-
-/// The last.
-const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -164,14 +158,14 @@ impl Server {
             let (stream, peer, place) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                accepted = accept(&self.listener, &places) => accepted,
+                accepted = accept::next(&self.listener, &places) => accepted,
             };
             tokio::spawn(Arc::clone(&context).serve(stream, peer, place));
         }
         // Clients that the kernel has connected already would be reset together with the listener. The runtime learns of
         // them when this task lets it look.
         tokio::task::yield_now().await;
-        while let Some((stream, peer, place)) = accept(&self.listener, &places).now_or_never() {
+        while let Some((stream, peer, place)) = accept::next(&self.listener, &places).now_or_never() {
             tokio::spawn(Arc::clone(&context).serve(stream, peer, place));
         }
     }
@@ -183,32 +177,4 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// The next connection. At `limits.connections` it waits for one to end, and the kernel's backlog fills.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let Ok(place) = Arc::clone(places).acquire_owned().await else {
-            // Only a closed semaphore refuses, and nothing closes this one.
-            return std::future::pending().await;
-        };
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
-            // The client left before its turn came; the next one may be well.
-            Err(error) if is_the_clients(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LAST_PAUSE);
-            }
-        }
-    }
-}
-
-fn is_the_clients(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
 }

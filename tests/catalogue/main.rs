@@ -36,7 +36,9 @@ mod targets;
 use bytes::Bytes;
 use http::{Request, Response};
 
+#[allow(unused_imports, reason = "a section takes what it needs")]
 use peers::{Answer, Client, Content, Origin, ask, empty, full};
+#[allow(unused_imports, reason = "a section takes what it needs")]
 use raw::{Raw, RawOrigin, ok, soon};
 use row::{Row, Section, held};
 use sidecar::Sidecar;
@@ -59,7 +61,17 @@ const SECTIONS: [Section; 8] = [
             include_str!("load/slow.rs"),
         ],
     },
-    Section { letter: 'G', title: "Time, files, process", rows: life::ROWS, tests: &[include_str!("life.rs")] },
+    Section {
+        letter: 'G',
+        title: "Time, files, process",
+        rows: life::ROWS,
+        tests: &[
+            include_str!("life/crowd.rs"),
+            include_str!("life/files.rs"),
+            include_str!("life/panics.rs"),
+            include_str!("life/time.rs"),
+        ],
+    },
     Section { letter: 'I', title: "Admin", rows: operating::ROWS, tests: &[include_str!("operating.rs")] },
 ];
 

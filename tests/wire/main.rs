@@ -13,6 +13,7 @@ mod raw;
 #[path = "../support/secrets.rs"]
 mod secrets;
 #[path = "../support/sidecar.rs"]
+#[allow(dead_code, reason = "the catalogue uses the rest")]
 mod sidecar;
 
 mod bodies;

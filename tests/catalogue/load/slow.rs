@@ -274,3 +274,47 @@ async fn f2_a_reader_that_takes_nothing_holds_less_than_a_megabyte() {
         }
     }
 }
+
+/// 64 descriptors: a quarter is kept, so 48 clients are let in. The origin is reached over new connections all the while.
+#[tokio::test]
+async fn f11_without_descriptors_the_next_client_waits_and_the_others_are_served() {
+    const PLACES: usize = 48;
+    let (origin, _asks) =
+        Origin::telling(|| Response::builder().header("connection", "close").body(full("1")).unwrap()).await;
+    let proxy = Running::with_descriptors(64, &["--origin", &origin.url()]).await;
+    let mut served = vec![proxy.client().await];
+    assert_eq!(served[0].get("/").await.text(), "1");
+    while served.len() < PLACES {
+        let mut client = proxy.client().await;
+        assert_eq!(client.get("/").await.text(), "1", "client {}", served.len());
+        served.push(client);
+    }
+    // These are connected by the kernel, and nobody reads what they say.
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        let mut client = Raw::connect(proxy.address).await;
+        client.write("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n").await;
+        waiting.push(client);
+    }
+    let before = processor_ticks(proxy.id());
+    for _ in 0..3 {
+        for client in &mut served {
+            assert_eq!(client.get("/").await.text(), "1");
+        }
+    }
+    let spent = processor_ticks(proxy.id()) - before;
+    assert!(spent < 300, "{spent} hundredths of a second for 144 requests");
+    assert_eq!(proxy.metric("truehit_connections").await, 48.0);
+    for mut client in waiting {
+        served.pop();
+        assert!(client.head().await.starts_with("HTTP/1.1 200"));
+        drop(client);
+    }
+}
+
+/// What a process has spent of a processor, in hundredths of a second.
+fn processor_ticks(id: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
