@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::body::Body;
 use crate::config::Config;
@@ -17,7 +16,7 @@ use crate::metrics::{Metrics, Readings};
 use crate::origin::{BoxError, NetworkBody, NetworkOrigin};
 use crate::proxy::{Proxy, Shared};
 use crate::run::{Core, Parts};
-use crate::server::{Handler, Peer};
+use crate::server::{Content, Handler, Peer};
 
 /// What answers clients.
 pub struct Front {
@@ -95,7 +94,7 @@ impl Handler for Front {
 
     fn handle(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<Content>,
         peer: Peer,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static {
         let proxy = Arc::clone(&self.current.load().proxy);

@@ -23,15 +23,18 @@ fn main() -> ExitCode {
         Command::Run(args) => ExitCode::from(cli::run::<Front>(&args)),
         Command::Config(command) => ExitCode::from(cli::config(&command)),
         Command::Probe(args) => block_on(cli::probe(&args)),
-        Command::Health(args) => {
-            let admin = std::env::var("TRUEHIT_ADMIN__ADDRESS").ok();
-            block_on(cli::health(&args, admin.as_deref()))
-        }
+        Command::Health(args) => block_on(cli::health(&args, admin_in_environment().as_deref())),
+        Command::Drain(args) => block_on(cli::drain(&args, admin_in_environment().as_deref())),
         Command::Version => {
             println!("{}", cli::version());
             ExitCode::from(exit::CLEAN)
         }
     }
+}
+
+/// Where the process that is asked was told to have its admin listener.
+fn admin_in_environment() -> Option<String> {
+    std::env::var("TRUEHIT_ADMIN__ADDRESS").ok()
 }
 
 /// Runs a command that asks a question or two: one thread is enough.

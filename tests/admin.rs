@@ -1,20 +1,29 @@
 //! The admin handler's answers, without a socket: what a kubelet, a scraper and a lost person get.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use truehit::admin::{AdminState, handle};
+use truehit::admin::{AdminState, Gate, handle};
+use truehit::config::Admin;
 use truehit::metrics::Metrics;
 use truehit::origin::{OriginError, Purpose};
 use truehit::readiness::Readiness;
 
 fn starting() -> AdminState {
-    AdminState { metrics: Metrics::new("1.2.3", ""), readiness: Arc::new(Readiness::default()) }
+    let admin = Admin { address: ([127, 0, 0, 1], 0).into(), hosts: Vec::new(), token: None };
+    AdminState {
+        metrics: Metrics::new("1.2.3", ""),
+        readiness: Arc::new(Readiness::default()),
+        gate: Arc::new(Gate::new(&admin, admin.address)),
+    }
 }
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn serving() -> AdminState {
     let state = starting();
@@ -23,7 +32,7 @@ fn serving() -> AdminState {
 }
 
 fn ask(state: &AdminState, method: Method, target: &str) -> Response<Full<Bytes>> {
-    handle(state, &Request::builder().method(method).uri(target).body(()).unwrap())
+    handle(state, &Request::builder().method(method).uri(target).header("host", "localhost").body(()).unwrap(), HERE)
 }
 
 fn get(state: &AdminState, target: &str) -> Response<Full<Bytes>> {
@@ -62,12 +71,14 @@ async fn drain_answers_at_once_by_get_and_by_post_and_only_begins_once() {
 async fn a_web_page_cannot_drain_its_visitors_proxy() {
     let state = serving();
     for (field, value) in [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")] {
-        let request = Request::builder().uri("/drain").header(field, value).body(()).unwrap();
-        assert_eq!(handle(&state, &request).status(), StatusCode::FORBIDDEN);
+        let request =
+            Request::builder().uri("/drain").header("host", "localhost").header(field, value).body(()).unwrap();
+        assert_eq!(handle(&state, &request, HERE).status(), StatusCode::FORBIDDEN);
     }
     assert!(state.readiness.is_ready());
-    let typed = Request::builder().uri("/drain").header("sec-fetch-site", "none").body(()).unwrap();
-    assert_eq!(handle(&state, &typed).status(), StatusCode::OK);
+    let typed =
+        Request::builder().uri("/drain").header("host", "localhost").header("sec-fetch-site", "none").body(()).unwrap();
+    assert_eq!(handle(&state, &typed, HERE).status(), StatusCode::OK);
 }
 
 #[tokio::test]
@@ -136,7 +147,7 @@ async fn the_listener_serves_while_the_process_drains() {
     let (mut client, connection) = hyper::client::conn::http1::handshake::<_, Full<Bytes>>(io).await.unwrap();
     tokio::spawn(connection);
     for (target, status) in [("/readyz", 200), ("/drain", 200), ("/readyz", 503), ("/metrics", 200)] {
-        let request = Request::get(target).header("host", "admin").body(Full::default()).unwrap();
+        let request = Request::get(target).header("host", "localhost").body(Full::default()).unwrap();
         let response = client.send_request(request).await.unwrap();
         assert_eq!(response.status(), status, "{target}");
         response.into_body().collect().await.unwrap();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::process::Command;
-use truehit::admin::{AdminState, serve};
+use truehit::admin::{AdminState, Gate, serve};
+use truehit::config::Admin;
 use truehit::metrics::Metrics;
 use truehit::readiness::Readiness;
 
@@ -38,6 +39,7 @@ async fn help_is_a_page_and_exits_0() {
         ("help", vec!["--help"]),
         ("help_probe", vec!["probe", "--help"]),
         ("help_health", vec!["health", "--help"]),
+        ("help_drain", vec!["drain", "--help"]),
         ("help_config", vec!["config", "--help"]),
         ("help_config_check", vec!["config", "check", "--help"]),
     ] {
@@ -82,12 +84,31 @@ async fn an_origin_that_is_not_there_exits_69_and_says_why() {
     assert!(stderr(&output).contains("refused"), "{}", stderr(&output));
 }
 
+/// An admin listener that is open to all addresses.
+fn admin(readiness: Arc<Readiness>) -> AdminState {
+    let admin = Admin { address: ([0; 4], 0).into(), hosts: Vec::new(), token: None };
+    let gate = Arc::new(Gate::new(&admin, admin.address));
+    AdminState { metrics: Metrics::new("1.2.3", ""), readiness, gate }
+}
+
+#[tokio::test]
+async fn drain_is_for_the_machine_that_it_runs_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let readiness = Arc::new(Readiness::default());
+    readiness.serve();
+    tokio::spawn(serve(listener, admin(readiness.clone())));
+    assert_eq!(code(&truehit(&["drain", "--admin", &address]).await), 0);
+    assert!(!readiness.is_ready());
+    assert_eq!(code(&truehit(&["drain", "--admin", &nowhere().await]).await), 69);
+}
+
 #[tokio::test]
 async fn health_follows_the_life_of_the_process_it_asks() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let readiness = Arc::new(Readiness::default());
-    let state = AdminState { metrics: Metrics::new("1.2.3", ""), readiness: readiness.clone() };
+    let state = admin(readiness.clone());
     tokio::spawn(serve(listener, state));
     let health = async |args: &[&str]| code(&truehit(&[&["health", "--admin", &address], args].concat()).await);
 
@@ -108,7 +129,7 @@ async fn health_of_nobody_exits_69() {
 async fn health_finds_the_admin_listener_by_the_environment_that_configured_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let state = AdminState { metrics: Metrics::new("1.2.3", ""), readiness: Arc::default() };
+    let state = admin(Arc::default());
     tokio::spawn(serve(listener, state));
     let mut command = Command::new(env!("CARGO_BIN_EXE_truehit"));
     command.arg("health").env_clear().env("TRUEHIT_ADMIN__ADDRESS", format!("0.0.0.0:{port}"));

@@ -74,6 +74,7 @@ fn drive_everything(metrics: &Metrics, names: &[String]) {
             OriginError::Protocol(text()),
             OriginError::ResponseIncomplete(text()),
             OriginError::RequestIncomplete(text()),
+            OriginError::RequestLate,
         ] {
             metrics.origin(purpose, Err(&error), MILLI);
         }

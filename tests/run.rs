@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
@@ -19,7 +18,7 @@ use truehit::config::{self, Config, Overrides};
 use truehit::lifecycle::{End, Event, ReloadCause, Signal};
 use truehit::origin::BoxError;
 use truehit::run::{Addresses, Core, Launch, Parts, RunError, run};
-use truehit::server::{Handler, Peer};
+use truehit::server::{Content, Handler, Peer};
 
 /// Says the name of the first route of each configuration that was taken into use.
 static TAKEN: LazyLock<broadcast::Sender<String>> = LazyLock::new(|| broadcast::Sender::new(64));
@@ -55,7 +54,7 @@ impl Core for Plain {
 impl Handler for Plain {
     type Body = Full<Bytes>;
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>, _peer: Peer) -> Response<Full<Bytes>> {
+    async fn handle(self: Arc<Self>, request: Request<Content>, _peer: Peer) -> Response<Full<Bytes>> {
         if request.uri().path() == "/slow" {
             ARRIVED.notify_one();
             RELEASE.notified().await;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Either, Empty};
-use hyper::body::Incoming;
 use truehit::access_log::AccessLog;
 use truehit::body::Body;
 use truehit::clock::Clock;
@@ -15,14 +14,14 @@ use truehit::metrics::Metrics;
 use truehit::origin::{NetworkBody, NetworkOrigin};
 use truehit::proxy::{Proxy, Shared};
 use truehit::rules::policy::Policy;
-use truehit::server::{Handler, Peer, Server};
+use truehit::server::{Content, Handler, Peer, Server};
 
 struct Door(Arc<Proxy<NetworkOrigin>>);
 
 impl Handler for Door {
     type Body = Either<Body<NetworkBody>, Empty<Bytes>>;
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Self::Body> {
+    async fn handle(self: Arc<Self>, request: Request<Content>, peer: Peer) -> Response<Self::Body> {
         Arc::clone(&self.0).handle(request, peer).await.map(Either::Left)
     }
 

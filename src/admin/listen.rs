@@ -32,8 +32,8 @@ pub async fn serve(listener: TcpListener, state: AdminState) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     // The semaphore is never closed; a closed one would end the listener.
     while let Ok(slot) = slots.clone().acquire_owned().await {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "admin listener cannot accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -44,7 +44,7 @@ pub async fn serve(listener: TcpListener, state: AdminState) {
         tokio::spawn(async move {
             let _slot = slot;
             let service = service_fn(move |request| {
-                let response = handle(&state, &request);
+                let response = handle(&state, &request, peer.ip());
                 async move { Ok::<_, Infallible>(response) }
             });
             let mut http = hyper::server::conn::http1::Builder::new();

@@ -6,19 +6,27 @@
 //! is out cannot serve what its policies let it serve while the origin is away. How the origin answered last is a line
 //! of `?verbose` that decides nothing.
 //!
-//! Nothing here can read or change what is stored; that belongs to the control listener.
+//! Nothing here can read or change what is stored; that belongs to the control listener. Nor does anything here take a
+//! URL, or show a body, a key or a credential. Who may look, and who may drain, is told by [`Gate`].
 
+mod gate;
 mod listen;
 mod problem;
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
+use self::gate::Denial;
+pub use self::gate::{Gate, WINDOW, WRONG_MAX};
 pub use self::listen::{CONNECTION_AGE_MAX, CONNECTIONS_MAX, HEAD_TIMEOUT, serve};
 use crate::metrics::{self, Metrics};
 use crate::readiness::{Phase, Readiness};
@@ -30,6 +38,8 @@ pub struct AdminState {
     pub metrics: Arc<Metrics>,
     /// For the probes and `/drain`.
     pub readiness: Arc<Readiness>,
+    /// Who may have what.
+    pub gate: Arc<Gate>,
 }
 
 /// The endpoints: path, methods, what it says.
@@ -42,9 +52,12 @@ const ENDPOINTS: [(&str, &str, &str); 6] = [
     ("/drain", "GET, POST", "stop being ready, keep serving until SIGTERM"),
 ];
 
-/// Answers one request to the admin listener. A request's content is ignored.
+/// Answers one request of `peer` to the admin listener. A request's content is ignored.
 #[must_use]
-pub fn handle<B>(state: &AdminState, request: &Request<B>) -> Response<Full<Bytes>> {
+pub fn handle<B>(state: &AdminState, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
+    if let Err(denial) = state.gate.may_look(request.headers()) {
+        return denied(denial);
+    }
     let path = request.uri().path();
     let Some((_, allow, _)) = ENDPOINTS.iter().find(|(known, ..)| *known == path) else {
         return problem::not_found(path, &ENDPOINTS);
@@ -57,7 +70,7 @@ pub fn handle<B>(state: &AdminState, request: &Request<B>) -> Response<Full<Byte
         "/metrics" => exposition(&state.metrics),
         "/readyz" => probe("readyz", &readiness_checks(state), verbose),
         "/startupz" => probe("startupz", &startup_checks(state), verbose),
-        "/drain" => drain(state, request),
+        "/drain" => drain(state, request, peer),
         // `/livez` and `/healthz`: that this was answered is all there is to check. It needs the runtime to make
         // progress, and nothing outside of the process that a restart would not cure.
         _ => probe("livez", &[Check::passed("ping")], verbose),
@@ -123,13 +136,14 @@ fn probe(name: &str, checks: &[Check], verbose: bool) -> Response<Full<Bytes>> {
     text(status, "text/plain; charset=utf-8", body)
 }
 
-/// Made for `preStop.httpGet`, hence GET; it answers at once, as the kubelet waits for it before it sends SIGTERM.
+/// Made for `preStop`, whose `httpGet` can do nothing but GET; it answers at once, as the kubelet waits for it before it
+/// sends SIGTERM.
 ///
 /// The process serves on until then: a native sidecar gets SIGTERM only after the application has ended, and until
 /// the application has ended it may need its sidecar.
-fn drain<B>(state: &AdminState, request: &Request<B>) -> Response<Full<Bytes>> {
-    if comes_from_a_page(request) {
-        return problem::forbidden("/drain does not take requests from web pages");
+fn drain<B>(state: &AdminState, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
+    if let Err(denial) = state.gate.may_do(request.headers(), peer) {
+        return denied(denial);
     }
     let before = state.readiness.phase();
     state.readiness.drain();
@@ -139,10 +153,22 @@ fn drain<B>(state: &AdminState, request: &Request<B>) -> Response<Full<Bytes>> {
     text(StatusCode::OK, "text/plain; charset=utf-8", String::from("draining\n"))
 }
 
-/// Whether a browser sent this for a page: such a page can make its visitor's browser GET any address it reaches.
-fn comes_from_a_page<B>(request: &Request<B>) -> bool {
-    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
-    request.headers().contains_key(ORIGIN) || site.is_some_and(|site| site != b"none")
+fn denied(denial: Denial) -> Response<Full<Bytes>> {
+    match denial {
+        Denial::Page => problem::forbidden("nothing is done for web pages"),
+        Denial::Name => problem::forbidden("Host is no name of this listener: use its address, or set admin.hosts"),
+        Denial::Elsewhere => problem::forbidden("only for this machine: run `truehit drain`, or set admin.token_file"),
+        Denial::Token => {
+            let mut response = problem::unauthorized("only with the token of admin.token_file");
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+        Denial::Tries(left) => {
+            let mut response = problem::too_many("too many wrong tokens");
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(left.as_secs() + 1));
+            response
+        }
+    }
 }
 
 fn exposition(metrics: &Metrics) -> Response<Full<Bytes>> {
@@ -165,6 +191,9 @@ fn text(status: StatusCode, content_type: &'static str, body: String) -> Respons
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CONTENT_LENGTH, length);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A browser that ends up here runs nothing, and takes nothing for what it is not.
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 

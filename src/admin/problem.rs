@@ -39,6 +39,19 @@ pub(super) fn forbidden(detail: &str) -> Response<Full<Bytes>> {
     problem(StatusCode::FORBIDDEN, &serde_json::json!({"title": "forbidden", "status": 403, "detail": detail}))
 }
 
+/// The request has to say who asks.
+pub(super) fn unauthorized(detail: &str) -> Response<Full<Bytes>> {
+    problem(StatusCode::UNAUTHORIZED, &serde_json::json!({"title": "unauthorized", "status": 401, "detail": detail}))
+}
+
+/// It was asked too often.
+pub(super) fn too_many(detail: &str) -> Response<Full<Bytes>> {
+    problem(
+        StatusCode::TOO_MANY_REQUESTS,
+        &serde_json::json!({"title": "too many requests", "status": 429, "detail": detail}),
+    )
+}
+
 /// A bug of ours.
 pub(super) fn internal(detail: &str) -> Response<Full<Bytes>> {
     problem(

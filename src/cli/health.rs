@@ -1,4 +1,4 @@
-//! `truehit health`: one question to a running process's admin listener, for images without a shell.
+//! `truehit health` and `truehit drain`: one question to a running process's admin listener, for images without a shell.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{HealthArgs, exit};
+use super::{DrainArgs, HealthArgs, exit};
 use crate::origin::BoxError;
 
 /// How long the whole question may take. Docker's own limit for a health check is 30 s.
@@ -25,7 +25,16 @@ const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST
 /// Asks, prints what is wrong if something is, and gives the exit code. `admin_in_environment` is the value of
 /// `TRUEHIT_ADMIN__ADDRESS`.
 pub async fn health(args: &HealthArgs, admin_in_environment: Option<&str>) -> u8 {
-    let address = match (args.admin, admin_in_environment.map(str::parse)) {
+    put(args.admin, admin_in_environment, if args.ready { "/readyz" } else { "/livez" }).await
+}
+
+/// Tells it to drain; otherwise like [`health`]. It is asked from its own machine, so it wants no token.
+pub async fn drain(args: &DrainArgs, admin_in_environment: Option<&str>) -> u8 {
+    put(args.admin, admin_in_environment, "/drain").await
+}
+
+async fn put(admin: Option<SocketAddr>, admin_in_environment: Option<&str>, path: &str) -> u8 {
+    let address = match (admin, admin_in_environment.map(str::parse)) {
         (Some(address), _) | (None, Some(Ok(address))) => address,
         (None, None) => DEFAULT_ADMIN,
         (None, Some(Err(error))) => {
@@ -33,7 +42,6 @@ pub async fn health(args: &HealthArgs, admin_in_environment: Option<&str>) -> u8
             return exit::USAGE;
         }
     };
-    let path = if args.ready { "/readyz" } else { "/livez" };
     match timeout(PATIENCE, ask(reachable(address), path)).await {
         Ok(Ok((StatusCode::OK, _))) => exit::CLEAN,
         Ok(Ok((status, answer))) => {

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Overrides;
 
 pub use self::config::config;
-pub use self::health::health;
+pub use self::health::{drain, health};
 pub use self::probe::probe;
 pub use self::run::run;
 
@@ -54,6 +54,8 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Ask a running truehit whether it is alive (for container health checks)
     Health(HealthArgs),
+    /// Tell a running truehit that it is about to be stopped (for a container's preStop hook)
+    Drain(DrainArgs),
     /// Print the version
     Version,
 }
@@ -147,6 +149,14 @@ pub struct HealthArgs {
     /// Ask whether it is ready for traffic, not only alive
     #[arg(long)]
     pub ready: bool,
+}
+
+/// `truehit drain`.
+#[derive(Debug, Args)]
+pub struct DrainArgs {
+    /// Address of the admin listener [default: TRUEHIT_ADMIN__ADDRESS, else 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<SocketAddr>,
 }
 
 /// `truehit version`: the version, and the revision if the build was told one.

@@ -26,6 +26,7 @@ mod shown;
 pub mod size;
 mod structure;
 mod text;
+mod token;
 mod values;
 mod words;
 
@@ -38,6 +39,7 @@ pub use error::{ConfigError, Place, Problem};
 pub use keys::schema;
 pub use load::{Loaded, Overrides, load, load_with};
 pub use memory::Memory;
+pub use token::Token;
 
 use crate::rules::policy::Policy;
 
@@ -89,6 +91,10 @@ pub struct ListenTls {
 pub struct Admin {
     /// Address and port; port 0 lets the system choose.
     pub address: SocketAddr,
+    /// Names that it is asked by, beside addresses and `localhost`; lower case.
+    pub hosts: Vec<String>,
+    /// The token for those who are not on this machine, and the file that holds it.
+    pub token: Option<(PathBuf, Token)>,
 }
 
 /// `[origin]`: where requests go.
@@ -220,6 +226,10 @@ pub struct Limits {
     pub content_bytes: u64,
     /// Longest wait for a request head, first byte included.
     pub head_timeout: Duration,
+    /// Longest silence within a request's content.
+    pub content_timeout: Duration,
+    /// Longest time in which a client takes not one byte of what waits for it.
+    pub write_timeout: Duration,
     /// Longest idle time of a client connection between requests.
     pub idle_timeout: Duration,
 }

@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::values::SizeOrAuto;
 use super::words::Protocol;
 use super::{
-    Admin, Cache, Config, Drain, Limits, Listen, ListenTls, Log, Origin, OriginPlace, OriginProtocol, OriginTls,
+    Admin, Cache, Config, Drain, Limits, Listen, ListenTls, Log, Origin, OriginPlace, OriginProtocol, OriginTls, Token,
     routes, shown, size,
 };
 
@@ -64,7 +64,7 @@ impl<'a> Findings<'a> {
 pub(super) fn resolve(settings: Settings, memory: Memory, layers: &Layers) -> Result<Config, Vec<Problem>> {
     let mut findings = Findings::new(layers);
     let listen = listen(&settings, &mut findings);
-    let admin = Admin { address: settings.admin.address.0 };
+    let admin = admin(&settings, &mut findings);
     if collide(listen.address, admin.address) {
         findings.refuse("admin.address", "allowed: another address or port than listen.address");
     }
@@ -125,6 +125,8 @@ pub(super) fn resolve(settings: Settings, memory: Memory, layers: &Layers) -> Re
             target_bytes: usize::try_from(target_bytes).unwrap_or(usize::MAX),
             content_bytes: limits.content_bytes.0.0,
             head_timeout: limits.head_timeout.0.0,
+            content_timeout: limits.content_timeout.0.0,
+            write_timeout: limits.write_timeout.0.0,
             idle_timeout: limits.idle_timeout.0.0,
         },
         log: Log { level: settings.log.level.0.0, access: settings.log.access },
@@ -137,6 +139,21 @@ pub(super) fn resolve(settings: Settings, memory: Memory, layers: &Layers) -> Re
 fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     let same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() == b.port() && a.port() != 0 && same_ip
+}
+
+/// `[admin]`.
+fn admin(settings: &Settings, findings: &mut Findings<'_>) -> Admin {
+    let written = &settings.admin;
+    let token = written.token_file.as_ref().and_then(|file| match Token::read(file) {
+        Ok(token) => Some((file.clone(), token)),
+        Err(why) => {
+            let why = format!("{why}; allowed: a file with 16 to 1024 visible characters of ASCII");
+            findings.refuse("admin.token_file", &why);
+            None
+        }
+    });
+    let hosts = written.hosts.iter().map(|host| host.0.0.clone()).collect();
+    Admin { address: written.address.0, hosts, token }
 }
 
 /// `[listen]`.

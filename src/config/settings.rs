@@ -369,6 +369,9 @@ pub(super) struct Route {
 #[serde(deny_unknown_fields)]
 pub(super) struct Limits {
     /// Open connections of clients; more wait to be accepted.
+    ///
+    /// At most three quarters of the system's limit of descriptors (`ulimit -n`): the rest is for connections to the
+    /// origin.
     #[schemars(extend("default" = 10000))]
     pub(super) connections: Count<1, 1_000_000>,
     /// Requests under way: from a request's head to the end of its answer. More are answered 503.
@@ -395,6 +398,18 @@ pub(super) struct Limits {
     /// Longest wait for the head of a request.
     #[schemars(extend("default" = "10s"))]
     pub(super) head_timeout: Text<Positive>,
+    /// Longest silence within the content of a request.
+    ///
+    /// Then the request is broken off at the origin and answered with 408. Until the response begins, the silences of one
+    /// request may together last no longer than this, and a second more for each 500 bytes that came.
+    #[schemars(extend("default" = "30s"))]
+    pub(super) content_timeout: Text<Positive>,
+    /// Longest time in which a client takes not one byte of what waits for it.
+    ///
+    /// Then its connection is closed, a tunnel too; one response over HTTP/2 that waits for its window is reset. Who is
+    /// sent nothing, because the origin says nothing, is not hurried.
+    #[schemars(extend("default" = "30s"))]
+    pub(super) write_timeout: Text<Positive>,
     /// Longest idle time of a client's connection between requests.
     #[schemars(extend("default" = "60s"))]
     pub(super) idle_timeout: Text<Positive>,
@@ -416,9 +431,21 @@ pub(super) struct Log {
 pub(super) struct Admin {
     /// IP address and port for probes and metrics; port 0 lets the system choose.
     ///
-    /// Probes of a kubelet come to the pod's address: give `0.0.0.0:9090` there.
+    /// Probes of a kubelet come to the pod's address: give `0.0.0.0:9090` there. Then whoever reaches it may look, and
+    /// who is not on this machine needs the token to drain.
     #[schemars(extend("default" = "127.0.0.1:9090"))]
     pub(super) address: Text<SocketAddr>,
+    /// Names that the listener is asked by, beside addresses and `localhost`.
+    ///
+    /// `*.example.com` stands for every name below `example.com`. A request for another name may not drain, and on a loopback address not look either: it may be of a web page
+    /// whose name was made to resolve to this machine.
+    #[schemars(extend("default" = [], "examples" = [["truehit.example.com"]]))]
+    pub(super) hosts: Vec<Text<Host>>,
+    /// File with the bearer token that `/drain` wants from who is not on this machine, 16 to 1024 visible characters.
+    ///
+    /// Without it nobody else may drain. Ten wrong tokens a minute may come from one address.
+    #[schemars(with = "PathBuf", example = "/etc/truehit/admin-token")]
+    pub(super) token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

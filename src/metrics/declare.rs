@@ -12,6 +12,7 @@ use crate::origin::Purpose;
 use crate::rules::outcome::{Excuse, Kind, PassReason, SkipReason, Unproven};
 use crate::rules::policy::Strategy;
 use crate::rules::refusal::Refusal;
+use crate::server::Closing;
 
 /// What kind of metric it is, in Prometheus' terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +159,7 @@ const PASS: Label = Label::Words("reason", || PassReason::ALL.iter().map(|word| 
 const REFUSAL: Label = Label::Words("reason", || Refusal::ALL.iter().map(|word| word.as_str()).collect());
 const CAUSE: Label = Label::Words("cause", || EvictionCause::ALL.iter().map(|word| word.as_str()).collect());
 const RELOAD: Label = Label::Words("result", || ReloadResult::ALL.iter().map(|word| word.as_str()).collect());
+const CLOSING: Label = Label::Words("reason", || Closing::ALL.iter().map(|word| word.as_str()).collect());
 
 declarations! {
     REQUESTS = Counter "truehit_requests_total" [ROUTE, OUTCOME, CODE] when_used:
@@ -227,8 +229,10 @@ declarations! {
         "Requests that have arrived and whose answer is not over (`limits.requests`).";
     CONNECTIONS = Gauge "truehit_connections" [] from_start:
         "Open client connections.";
+    CLIENT_CLOSINGS = Counter "truehit_client_closings_total" [CLOSING] from_start:
+        "Connections of clients, requests (`content-late`) and streams (`stream-late`) that truehit ended, by why.";
     HANDLER_PANICS = Counter "truehit_handler_panics_total" [] from_start:
-        "Requests whose handling panicked: a bug in truehit, please report it.";
+        "Requests and shared exchanges whose handling panicked: a bug in truehit, please report it.";
     READY = Gauge "truehit_ready" [] from_start:
         "1 if /readyz answers 200, else 0.";
     RELOADS = Counter "truehit_config_reloads_total" [RELOAD] from_start:

@@ -27,6 +27,7 @@ use self::page::Page;
 use self::totals::{Read, Totals};
 use crate::origin::{OriginError, Purpose};
 use crate::rules::outcome::{SkipReason, Unproven};
+use crate::server::Closing;
 
 pub use self::declare::{ALL, Declaration, Label, MetricType, PROCESS_SERIES, reference, series_ceiling};
 pub use self::route::RouteMetrics;
@@ -54,6 +55,8 @@ pub struct Readings {
     pub running_exchanges: u64,
     /// Open client connections.
     pub connections: u64,
+    /// Connections and requests of clients that were ended, in the order of [`Closing::ALL`].
+    pub client_closings: [u64; Closing::ALL.len()],
     /// Connections to the origin that were dialled.
     pub origin_connections: u64,
     /// Requests that were sent to the origin again, as their pooled connection had been closed.

@@ -96,6 +96,7 @@ pub(super) struct Read {
     running: Family<Gauge>,
     connections: Family<Gauge>,
     ready: Family<Gauge>,
+    client_closings: Family<Counter>,
     origin_connections: Family<Counter>,
     origin_retries: Family<Counter>,
     log_lines_dropped: Family<Counter>,
@@ -113,6 +114,7 @@ impl Read {
             running: Family::new(&declare::RUNNING),
             connections: Family::new(&declare::CONNECTIONS),
             ready: Family::new(&declare::READY),
+            client_closings: Family::new(&declare::CLIENT_CLOSINGS),
             origin_connections: Family::new(&declare::ORIGIN_CONNECTIONS),
             origin_retries: Family::new(&declare::ORIGIN_RETRIES),
             log_lines_dropped: Family::new(&declare::LOG_LINES_DROPPED),
@@ -129,6 +131,9 @@ impl Read {
         self.running.at([]).set(readings.running_exchanges);
         self.connections.at([]).set(readings.connections);
         self.ready.at([]).set(u64::from(readings.ready));
+        for (why, count) in readings.client_closings.iter().enumerate() {
+            self.client_closings.at([why]).raise_to(*count);
+        }
         self.origin_connections.at([]).raise_to(readings.origin_connections);
         self.origin_retries.at([]).raise_to(readings.origin_retries);
         self.log_lines_dropped.at([]).raise_to(readings.log_lines_dropped);
@@ -147,6 +152,7 @@ impl Read {
             &self.ready,
         ];
         gauges.into_iter().for_each(|gauge| page.family(gauge, &[]));
+        page.family(&self.client_closings, &[]);
         page.family(&self.origin_connections, &[]);
         page.family(&self.origin_retries, &[]);
         page.family(&self.log_lines_dropped, &[]);

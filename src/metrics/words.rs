@@ -111,7 +111,7 @@ pub(super) const fn origin_error_place(error: &OriginError) -> usize {
         OriginError::ResponseTimeout => 7,
         OriginError::Protocol(_) => 8,
         OriginError::ResponseIncomplete(_) => 9,
-        OriginError::RequestIncomplete(_) => 10,
+        OriginError::RequestIncomplete(_) | OriginError::RequestLate => 10,
     }
 }
 
@@ -134,6 +134,7 @@ mod tests {
             OriginError::Protocol(text()),
             OriginError::ResponseIncomplete(text()),
             OriginError::RequestIncomplete(text()),
+            OriginError::RequestLate,
         ] {
             assert_eq!(ORIGIN_ERRORS[origin_error_place(&error)], error.as_str());
         }

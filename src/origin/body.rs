@@ -1,8 +1,8 @@
 //! Bodies on the hop to the origin: the response as it arrives, and the request as it leaves.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -118,26 +118,46 @@ impl Silence {
     }
 }
 
-/// When a request's content last moved, so that a long upload is not taken for a slow answer.
+/// When a request's content last moved, so that a long upload is not taken for a slow answer, and how it broke off.
 #[derive(Clone)]
 pub(super) struct Upload {
     clock: Clock,
-    moved: Arc<AtomicU64>,
+    moves: Arc<Moves>,
+}
+
+struct Moves {
+    last: AtomicU64,
+    /// Whether the content is waited for: then the client is slow and not the origin, and `server` has a bound for that.
+    awaited: AtomicBool,
+    broken: OnceLock<OriginError>,
 }
 
 impl Upload {
     /// Watches `body`, if there is anything to watch.
     pub(super) fn watch(body: RequestBody, clock: Clock) -> (RequestBody, Option<Self>) {
         let RequestBody::Stream(inner) = body else { return (body, None) };
-        let upload = Self { clock, moved: Arc::new(AtomicU64::new(clock.moment().as_nanos())) };
+        let moves = Moves {
+            last: AtomicU64::new(clock.moment().as_nanos()),
+            awaited: AtomicBool::new(false),
+            broken: OnceLock::new(),
+        };
+        let upload = Self { clock, moves: Arc::new(moves) };
         let watched = Watched { inner, upload: upload.clone() };
         (RequestBody::Stream(UnsyncBoxBody::new(watched)), Some(upload))
     }
 
-    /// How long ago that was.
+    /// How long ago that was; no time at all while the client is waited for.
     pub(super) fn silent_for(&self) -> Duration {
-        let moved = self.moved.load(Ordering::Relaxed);
-        Duration::from_nanos(self.clock.moment().as_nanos().saturating_sub(moved))
+        if self.moves.awaited.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        let last = self.moves.last.load(Ordering::Relaxed);
+        Duration::from_nanos(self.clock.moment().as_nanos().saturating_sub(last))
+    }
+
+    /// How the content broke off, if it did.
+    pub(super) fn broken(&self) -> Option<OriginError> {
+        self.moves.broken.get().cloned()
     }
 }
 
@@ -152,8 +172,14 @@ impl Body for Watched {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
-        this.upload.moved.store(this.upload.clock.moment().as_nanos(), Ordering::Relaxed);
+        let Upload { clock, moves } = &this.upload;
+        let polled = Pin::new(&mut this.inner).poll_frame(cx);
+        moves.awaited.store(polled.is_pending(), Ordering::Relaxed);
+        let frame = ready!(polled);
+        moves.last.store(clock.moment().as_nanos(), Ordering::Relaxed);
+        if let Some(Err(error)) = &frame {
+            moves.broken.get_or_init(|| OriginError::of_content(error));
+        }
         Poll::Ready(frame)
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A dial resolves, connects, shakes hands and spawns the task that drives the connection. Its deadline is the caller's.
 
+use std::net::SocketAddr;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use super::pool::Pool;
+use super::resolve::Names;
 use super::tls::{OriginSetupError, Tls};
 use super::{OriginError, RequestBody, failure};
 use crate::config::{self, OriginPlace, OriginProtocol};
@@ -23,6 +25,15 @@ const H2_PING_EVERY: Duration = Duration::from_secs(10);
 /// How long that sign may take.
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What an HTTP/1.1 connection reads ahead of whoever reads its response, in bytes, and so the longest head that it takes. A
+/// client that reads slowly has this held for it a few times over: in the socket's buffer, on its way, and as its own.
+const READ_AHEAD: usize = 128 * 1024;
+
+/// The same for one response over HTTP/2. The connection as a whole has no bound of its own: one window for all of them
+/// would be used up by those who read slowly, and hold up those who do not.
+const H2_STREAM_WINDOW: u32 = 256 * 1024;
+const H2_CONNECTION_WINDOW: u32 = i32::MAX as u32;
+
 /// A new connection, by the version it speaks.
 pub(super) enum Dialled {
     H1(http1::SendRequest<RequestBody>),
@@ -32,6 +43,7 @@ pub(super) enum Dialled {
 /// Where and how to dial.
 pub(super) struct Connector {
     place: OriginPlace,
+    names: Names,
     tls: Option<Tls>,
     /// Whether HTTP/2 is spoken where ALPN did not choose.
     prior_knowledge: bool,
@@ -43,7 +55,12 @@ impl Connector {
             OriginPlace::Tcp { tls: true, host, .. } => Some(Tls::new(host, &origin.tls, origin.protocol)?),
             OriginPlace::Tcp { .. } | OriginPlace::Unix(_) => None,
         };
-        Ok(Self { place: origin.place.clone(), tls, prior_knowledge: origin.protocol == OriginProtocol::H2 })
+        Ok(Self {
+            place: origin.place.clone(),
+            names: Names::default(),
+            tls,
+            prior_knowledge: origin.protocol == OriginProtocol::H2,
+        })
     }
 
     /// Opens a connection. The pool hears of bytes that nobody asked for.
@@ -55,7 +72,8 @@ impl Connector {
             }
             OriginPlace::Tcp { host, port, .. } => (host.as_str(), *port),
         };
-        let stream = connect(host, port, deadline).await?;
+        let lookup = async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
+        let stream = connect(&self.names.resolve(lookup).await?, deadline).await?;
         let Some(tls) = &self.tls else { return self.speak(stream, self.prior_knowledge, pool).await };
         let stream =
             tls.connector.connect(tls.name.clone(), stream).await.map_err(|error| failure::handshaking(&error))?;
@@ -76,6 +94,8 @@ impl Connector {
                 .timer(TokioTimer::new())
                 .keep_alive_interval(H2_PING_EVERY)
                 .keep_alive_timeout(H2_PING_TIMEOUT)
+                .initial_stream_window_size(H2_STREAM_WINDOW)
+                .initial_connection_window_size(H2_CONNECTION_WINDOW)
                 .handshake(io)
                 .await
                 .map_err(|error| failure::before_head(&error, false))?;
@@ -83,7 +103,11 @@ impl Connector {
             tokio::spawn(connection);
             return Ok(Dialled::H2(sender));
         }
-        let (sender, connection) = http1::handshake(io).await.map_err(|error| failure::before_head(&error, false))?;
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(READ_AHEAD)
+            .handshake(io)
+            .await
+            .map_err(|error| failure::before_head(&error, false))?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await
                 && failure::is_unexpected_message(&error)
@@ -98,9 +122,7 @@ impl Connector {
 
 /// Tries the addresses in turn. Each gets an equal share of the time that is left, so that one black hole cannot spend
 /// it all.
-async fn connect(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, OriginError> {
-    let resolved = tokio::net::lookup_host((host, port)).await;
-    let addresses: Vec<_> = resolved.map_err(|error| OriginError::Dns(error.to_string()))?.collect();
+async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, OriginError> {
     let mut last = OriginError::Dns("no address".to_owned());
     let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     for address in addresses {

@@ -8,6 +8,7 @@ mod failure;
 mod network;
 pub(crate) mod pem;
 mod pool;
+mod resolve;
 mod tls;
 mod trust;
 
@@ -23,6 +24,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 pub use body::NetworkBody;
 pub use network::{CloseDelimited, NetworkOrigin, OriginCounters};
 pub use pem::PemError;
+pub use resolve::Names;
 pub use tls::OriginSetupError;
 
 /// Why a request goes to the origin: which pool it uses, and the label of its metrics.
@@ -54,6 +56,11 @@ impl Purpose {
 /// Any error, where only its text matters.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A client's content that did not come within `limits.content_timeout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the content did not come within limits.content_timeout")]
+pub struct ContentLate;
+
 /// The content of a request on its way to the origin.
 #[derive(Default)]
 pub enum RequestBody {
@@ -62,7 +69,7 @@ pub enum RequestBody {
     Empty,
     /// The content of a query, whole and at hand: such a request is safe, and can be sent again too.
     Full(Bytes),
-    /// A client's content, streamed.
+    /// A client's content, streamed. Its error is a [`ContentLate`] where the client was too slow.
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -156,9 +163,18 @@ pub enum OriginError {
     /// Our own request could not be sent as the client's content broke off.
     #[error("request content broke off: {0}")]
     RequestIncomplete(String),
+    /// Our own request could not be sent as the client's content did not come.
+    #[error("request content did not come in time")]
+    RequestLate,
 }
 
 impl OriginError {
+    /// What a client's content that ended in `error` makes of its request.
+    #[must_use]
+    pub fn of_content(error: &BoxError) -> Self {
+        if error.is::<ContentLate>() { Self::RequestLate } else { Self::RequestIncomplete(error.to_string()) }
+    }
+
     /// The `error` parameter of `Proxy-Status` (RFC 9209 §2.3), which is also the log word and metric label.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
@@ -173,7 +189,7 @@ impl OriginError {
             Self::ResponseTimeout => "http_response_timeout",
             Self::Protocol(_) => "http_protocol_error",
             Self::ResponseIncomplete(_) => "http_response_incomplete",
-            Self::RequestIncomplete(_) => "http_request_error",
+            Self::RequestIncomplete(_) | Self::RequestLate => "http_request_error",
         }
     }
 }

@@ -218,7 +218,8 @@ impl NetworkOrigin {
                     // hyper gives a request back if it never began to write it. In the usual race it did: the origin's
                     // FIN crossed the request.
                     let unsent = error.take_message().is_some();
-                    let error = failure::before_head(&error.into_error(), upload.is_some());
+                    let broken = upload.and_then(Upload::broken);
+                    let error = broken.unwrap_or_else(|| failure::before_head(&error.into_error(), upload.is_some()));
                     let closed = unsent || matches!(error, OriginError::ConnectionTerminated(_));
                     return Err(Failed { error, again: repeatable && closed, generation: 0 });
                 }

@@ -9,6 +9,7 @@ use super::exchange::{self, Answer, Found, Remembered, Wanted};
 use super::reply::Reply;
 use super::visit::Ride;
 use crate::flight::{Began, Landing, Member, TooManyWaiters};
+use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::rules::ask::Ask;
 use crate::rules::decide::{Decision, decide, excused, excused_on_error, excused_part, servable};
@@ -35,6 +36,18 @@ pub(super) enum Step<B> {
     ReplyAndValidate(Reply<B>, Lookup),
     /// The origin is to be asked; `absent` says that nothing is stored for it.
     Exchange { lookup: Lookup, absent: bool },
+}
+
+/// Counts a panic of a shared exchange. It is nobody's request, so no handler's panic is counted; those who wait for it
+/// make another.
+struct CountedPanic<'a>(&'a Metrics);
+
+impl Drop for CountedPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.handler_panicked();
+        }
+    }
 }
 
 impl<O: Origin> Proxy<O> {
@@ -135,7 +148,10 @@ impl<O: Origin> Proxy<O> {
     ) -> Result<Member<ExchangeKey, Answer<O::Body>>, TooManyWaiters> {
         let (proxy, asker, rules) = (Arc::clone(self), Arc::clone(ask), Arc::clone(policy));
         let key = wanted.remembered.key.clone();
-        let start = move |began: Began| async move { proxy.exchange(&asker, &rules, wanted, began.at).await };
+        let start = move |began: Began| async move {
+            let _counted = CountedPanic(&proxy.watch.metrics);
+            proxy.exchange(&asker, &rules, wanted, began.at).await
+        };
         self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start)
     }
 

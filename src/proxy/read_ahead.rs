@@ -76,7 +76,7 @@ where
             match rest.frame().await {
                 None => self.rest = None,
                 Some(Err(error)) => {
-                    return Err(NoQuery::Broken(OriginError::RequestIncomplete(error.into().to_string())));
+                    return Err(NoQuery::Broken(OriginError::of_content(&error.into())));
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     // Copied, because a slice of the read buffer would keep all of that for as long as the request

@@ -235,6 +235,7 @@ impl<O: Origin> Proxy<O> {
             OriginError::ConnectionTimeout | OriginError::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             OriginError::ConnectionLimit => StatusCode::SERVICE_UNAVAILABLE,
             OriginError::RequestIncomplete(_) => StatusCode::BAD_REQUEST,
+            OriginError::RequestLate => StatusCode::REQUEST_TIMEOUT,
             OriginError::Dns(_)
             | OriginError::ConnectionRefused
             | OriginError::ConnectionTerminated(_)

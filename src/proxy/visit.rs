@@ -78,7 +78,7 @@ impl Visit {
         watch.metrics.request_began();
         let facts = watch.access_log.is_on().then(|| {
             Box::new(Facts {
-                arrived: watch.clock.now().wall,
+                arrived: watch.clock.wall(),
                 method: request.method().clone(),
                 host: host(),
                 uri: request.uri().clone(),

@@ -4,6 +4,7 @@
 //! fail does so before the first request: a process that says it is started has its addresses, its certificates and
 //! its origin's settings. What is built once and outlives every reload is [`Parts`]; what answers requests is a [`Core`].
 
+mod descriptors;
 mod sidecar;
 mod watching;
 
@@ -18,15 +19,15 @@ use tokio::sync::{mpsc, oneshot};
 use self::sidecar::Running;
 use self::watching::Watching;
 use crate::access_log::AccessLog;
-use crate::admin::{self, AdminState};
+use crate::admin::{self, AdminState, Gate};
 use crate::cli;
 use crate::clock::Clock;
-use crate::config::{Config, Loaded, OriginPlace, Overrides};
+use crate::config::{Config, Limits, Loaded, OriginPlace, Overrides};
 use crate::lifecycle::{self, End, Event};
 use crate::metrics::Metrics;
 use crate::origin::{BoxError, OriginCounters};
 use crate::readiness::Readiness;
-use crate::server::{BindError, Drain, Handler, Server};
+use crate::server::{BindError, Closings, Drain, Handler, Server};
 use crate::text_log::TextLog;
 
 /// What answers requests, as the assembly sees it: the proxy, and the plain answers of the assembly's own tests.
@@ -133,7 +134,8 @@ pub async fn run<C: Core>(
     let admin = TcpListener::bind(config.admin.address).await.and_then(|bound| Ok((bound.local_addr()?, bound)));
     let refused = |reason| RunError::Admin { address: config.admin.address, reason };
     let (admin_address, admin_listener) = admin.map_err(refused)?;
-    let server = Server::bind(&config.listen, &config.limits)?;
+    let connections = descriptors::connections(config.limits.connections);
+    let server = Server::bind(&config.listen, &Limits { connections, ..config.limits.clone() })?;
     let addresses = Addresses { listen: server.local_addr(), admin: admin_address };
 
     // Dropped last: what the last requests logged is then written out.
@@ -146,11 +148,13 @@ pub async fn run<C: Core>(
         readiness: Arc::default(),
         drain: server.drain(),
     };
-    add_readings(&parts);
+    add_readings(&parts, server.closings());
     let core = Arc::new(C::build(config, &parts).map_err(RunError::Core)?);
-    parts.metrics.config_loaded(parts.clock.now().wall);
+    parts.metrics.config_loaded(parts.clock.wall());
 
-    let state = AdminState { metrics: parts.metrics.clone(), readiness: parts.readiness.clone() };
+    let gate = Arc::new(Gate::new(&config.admin, admin_address));
+    let state =
+        AdminState { metrics: parts.metrics.clone(), readiness: parts.readiness.clone(), gate: Arc::clone(&gate) };
     let probes = tokio::spawn(admin::serve(admin_listener, state));
     let certificates = server.certificates();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -172,6 +176,7 @@ pub async fn run<C: Core>(
         access_log,
         text_log,
         certificates,
+        gate,
         events: sender,
         watching,
         stop: Some(stop),
@@ -182,12 +187,13 @@ pub async fn run<C: Core>(
 }
 
 /// What the assembly's own parts know for a scrape.
-fn add_readings(parts: &Parts) {
+fn add_readings(parts: &Parts, closings: Arc<Closings>) {
     let Parts { access_log, origin_counters, readiness, drain, .. } = parts.clone();
     parts.metrics.on_scrape(move |readings| {
         readings.ready = readiness.is_ready();
         readings.log_lines_dropped = access_log.dropped_lines();
         readings.connections = u64::try_from(drain.busy_count()).unwrap_or(u64::MAX);
+        readings.client_closings = closings.counts();
         readings.origin_connections = origin_counters.dials.load(Ordering::Relaxed);
         readings.origin_retries = origin_counters.retries.load(Ordering::Relaxed);
         readings.origin_desyncs = origin_counters.desyncs.load(Ordering::Relaxed);

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::watching::Watching;
 use super::{Core, Parts};
+use crate::admin::Gate;
 use crate::cli;
 use crate::config::{self, Config, Loaded, Overrides};
 use crate::lifecycle::{Event, ReloadCause, Sidecar};
@@ -28,6 +29,7 @@ pub(super) struct Running<C> {
     pub(super) access_log: bool,
     pub(super) text_log: Option<TextLog>,
     pub(super) certificates: Option<Arc<Certificates>>,
+    pub(super) gate: Arc<Gate>,
     pub(super) events: mpsc::Sender<Event>,
     /// Replaced by a reload, as another configuration may name other files.
     pub(super) watching: Watching,
@@ -51,7 +53,7 @@ impl<C: Core> Sidecar for Running<C> {
                 ReloadResult::Error
             }
         };
-        self.parts.metrics.config_reloaded(result, self.parts.clock.now().wall);
+        self.parts.metrics.config_reloaded(result, self.parts.clock.wall());
     }
 
     fn close(&mut self) {
@@ -75,6 +77,7 @@ impl<C: Core> Running<C> {
             certificates.reload()?;
         }
         self.core.replace(&loaded.config, &self.parts)?;
+        self.gate.configure(&loaded.config.admin);
         self.parts.access_log.set(loaded.config.log.access || self.access_log);
         if let Some(text_log) = &self.text_log {
             text_log.set_level(&loaded.config.log.level)?;
@@ -94,7 +97,7 @@ impl<C: Core> Running<C> {
 fn needs_restart(old: &Config, new: &Config) -> impl Iterator<Item = &'static str> {
     let changed = [
         ("listen", old.listen != new.listen),
-        ("admin", old.admin != new.admin),
+        ("admin.address", old.admin.address != new.admin.address),
         ("limits", old.limits != new.limits),
         ("cache", old.cache != new.cache),
         ("runtime", old.workers != new.workers),

@@ -60,12 +60,13 @@ impl Drop for Watching {
     }
 }
 
-/// The configuration's own file, and the PEM files of both sides.
+/// The configuration's own file, the admin token's, and the PEM files of both sides.
 fn files(loaded: &Loaded) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = loaded.file.iter().cloned().collect();
     if let Some(tls) = &loaded.config.listen.tls {
         files.extend([tls.certificate.clone(), tls.private_key.clone()]);
     }
+    files.extend(loaded.config.admin.token.iter().map(|(file, _)| file.clone()));
     let tls = &loaded.config.origin.tls;
     files.extend(tls.ca_file.iter().cloned());
     if let Some((certificate, private_key)) = &tls.client {

@@ -3,7 +3,8 @@
 //! hyper's own timers do not fit: version detection has none, the head timer of HTTP/1 also ends idle connections, costs
 //! a sixth of the instructions of a small answer, and HTTP/2 has none. So the socket is wrapped: bytes that come while no
 //! request is under way begin a head, which must be complete within `limits.head_timeout`; between requests a connection
-//! may be idle for `limits.idle_timeout`. One timer per connection looks at this record when it fires.
+//! may be idle for `limits.idle_timeout`. One timer per connection looks at this record when it fires. While a request is
+//! under way, what a client may keep waiting is told by `content` (its own content) and `patience` (what it is sent).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,9 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Version;
-use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -118,9 +117,12 @@ impl Activity {
         }
     }
 
-    /// Bytes of an answer went out. The last of them go when its body is gone already: a slow reader is not idle.
+    /// Bytes of an answer went out. The last of them go when its body is gone already: a slow reader is not idle. What
+    /// goes out on HTTP/2 between requests answers frames that ask for nothing, such as pings.
     fn went(&self) {
-        self.touch();
+        if !self.is_multiplexed() || self.under_way.load(Ordering::Acquire) > 0 {
+            self.touch();
+        }
     }
 
     fn touch(&self) {
@@ -134,33 +136,10 @@ pub(super) struct UnderWay(Arc<Activity>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        if self.0.is_multiplexed() {
+            self.0.touch();
+        }
         self.0.under_way.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-pin_project! {
-    /// A response body that keeps its request under way.
-    pub(super) struct Tracked<B> {
-        #[pin]
-        pub(super) body: B,
-        pub(super) under_way: UnderWay,
-    }
-}
-
-impl<B: Body<Data = Bytes>> Body for Tracked<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -275,12 +254,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pings_on_an_idle_http2_connection_are_no_head() {
+    async fn pings_on_an_idle_http2_connection_are_no_head_and_no_request() {
         let connection = connection();
         drop(connection.begin(Version::HTTP_2));
-        connection.came();
-        connection.waits();
-        tokio::time::advance(HEAD).await;
+        for _ in 0..6 {
+            connection.came();
+            connection.waits();
+            connection.went();
+            assert!(matches!(connection.verdict(), Verdict::Wait(_)));
+            tokio::time::advance(HEAD).await;
+        }
+        assert_eq!(connection.verdict(), Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_http2_connection_is_idle_from_the_end_of_its_last_request() {
+        let connection = connection();
+        let under_way = connection.begin(Version::HTTP_2);
+        tokio::time::advance(IDLE * 2).await;
+        drop(under_way);
         assert!(matches!(connection.verdict(), Verdict::Wait(_)));
+        tokio::time::advance(IDLE).await;
+        assert_eq!(connection.verdict(), Verdict::Idle);
     }
 }

@@ -1,30 +1,37 @@
 //! The listening side: accept, speak HTTP/1.1 or HTTP/2, hand each request to a handler, and drain.
 //!
 //! One accept loop, one task per connection (`connection`). How long a client may keep a connection without asking
-//! anything is told by `activity`; how connections end when the process wants to is told by [`drain`]; how interim
-//! responses get out, by `interim`. What a request means is the handler's business.
+//! anything is told by `activity`, how long its content may take by `content`, how long it may take nothing of what it is
+//! sent by `patience`, and on one stream of HTTP/2 by `streams`. How connections end when the process wants to is told by
+//! [`drain`]; how interim responses get out, by `interim`. What a request means is the handler's business.
 
+mod accept;
 mod activity;
+mod closing;
 mod connection;
+mod content;
 pub mod drain;
 mod interim;
+mod patience;
+mod streams;
 pub mod tls;
+mod tracked;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+pub use closing::{Closing, Closings};
+pub use content::Content;
 pub use drain::{Busy, Drain};
 pub use interim::InterimSink;
 pub use tls::{CertificateError, Certificates};
@@ -35,12 +42,6 @@ use connection::Context;
 
 /// Connections that wait in the kernel to be accepted.
 const BACKLOG: u32 = 1024;
-
-/// The first pause after an accept that failed for want of something (descriptors, memory). Doubles up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-
-/// The last.
-const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -63,7 +64,7 @@ pub trait Handler: Send + Sync + 'static {
     /// it had better be small.
     fn handle(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<Content>,
         peer: Peer,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 
@@ -95,6 +96,7 @@ pub struct Server {
     tls: Option<TlsAcceptor>,
     limits: Limits,
     drain: Drain,
+    closings: Arc<Closings>,
 }
 
 impl Server {
@@ -105,7 +107,15 @@ impl Server {
         let tls = certificates.clone().map(tls::acceptor).transpose()?;
         let listener = open(listen.address).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(Self { listener, address, certificates, tls, limits: limits.clone(), drain: Drain::default() })
+        Ok(Self {
+            listener,
+            address,
+            certificates,
+            tls,
+            limits: limits.clone(),
+            drain: Drain::default(),
+            closings: Arc::default(),
+        })
     }
 
     /// The same, drained by a handle that exists already: a proxy's tunnels hold it too.
@@ -127,6 +137,12 @@ impl Server {
         self.drain.clone()
     }
 
+    /// Counts the clients that were not waited for any longer.
+    #[must_use]
+    pub fn closings(&self) -> Arc<Closings> {
+        Arc::clone(&self.closings)
+    }
+
     /// The certificate in use, to be read again when its files change.
     #[must_use]
     pub fn certificates(&self) -> Option<Arc<Certificates>> {
@@ -136,20 +152,20 @@ impl Server {
     /// Accepts connections until `shutdown` completes. Connections go on; [`Drain`] ends them.
     pub async fn run<H: Handler>(self, handler: Arc<H>, shutdown: impl Future<Output = ()> + Send) {
         let places = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
-        let context = Arc::new(Context::new(handler, self.tls, self.drain, &self.limits));
+        let context = Arc::new(Context::new(handler, self.tls, self.drain, &self.limits, self.closings));
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             let (stream, peer, place) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                accepted = accept(&self.listener, &places) => accepted,
+                accepted = accept::next(&self.listener, &places) => accepted,
             };
             tokio::spawn(Arc::clone(&context).serve(stream, peer, place));
         }
         // Clients that the kernel has connected already would be reset together with the listener. The runtime learns of
         // them when this task lets it look.
         tokio::task::yield_now().await;
-        while let Some((stream, peer, place)) = accept(&self.listener, &places).now_or_never() {
+        while let Some((stream, peer, place)) = accept::next(&self.listener, &places).now_or_never() {
             tokio::spawn(Arc::clone(&context).serve(stream, peer, place));
         }
     }
@@ -161,32 +177,4 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// The next connection. At `limits.connections` it waits for one to end, and the kernel's backlog fills.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let Ok(place) = Arc::clone(places).acquire_owned().await else {
-            // Only a closed semaphore refuses, and nothing closes this one.
-            return std::future::pending().await;
-        };
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
-            // The client left before its turn came; the next one may be well.
-            Err(error) if is_the_clients(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LAST_PAUSE);
-            }
-        }
-    }
-}
-
-fn is_the_clients(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
 }

@@ -1,5 +1,6 @@
 //! Section F: more of everything than there is room for.
 
+mod floods;
 mod labels;
 mod memory;
 mod shared;

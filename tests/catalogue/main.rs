@@ -6,9 +6,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "../support/frames.rs"]
+mod frames;
+#[path = "../support/house.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod house;
 #[path = "../support/peers.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod peers;
+#[path = "../support/program.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod program;
 #[path = "../support/raw.rs"]
 mod raw;
 mod row;
@@ -31,7 +39,9 @@ mod targets;
 use bytes::Bytes;
 use http::{Request, Response};
 
+#[allow(unused_imports, reason = "a section takes what it needs")]
 use peers::{Answer, Client, Content, Origin, ask, empty, full};
+#[allow(unused_imports, reason = "a section takes what it needs")]
 use raw::{Raw, RawOrigin, ok, soon};
 use row::{Row, Section, held};
 use sidecar::Sidecar;
@@ -48,13 +58,24 @@ const SECTIONS: [Section; 8] = [
         title: "Exhaustion and load",
         rows: load::ROWS,
         tests: &[
+            include_str!("load/floods.rs"),
             include_str!("load/labels.rs"),
             include_str!("load/memory.rs"),
             include_str!("load/shared.rs"),
             include_str!("load/slow.rs"),
         ],
     },
-    Section { letter: 'G', title: "Time, files, process", rows: life::ROWS, tests: &[include_str!("life.rs")] },
+    Section {
+        letter: 'G',
+        title: "Time, files, process",
+        rows: life::ROWS,
+        tests: &[
+            include_str!("life/crowd.rs"),
+            include_str!("life/files.rs"),
+            include_str!("life/panics.rs"),
+            include_str!("life/time.rs"),
+        ],
+    },
     Section { letter: 'I', title: "Admin", rows: operating::ROWS, tests: &[include_str!("operating.rs")] },
 ];
 

@@ -44,7 +44,7 @@ fn the_default_file_is_true_to_its_word_when_every_comment_is_taken_away() {
     let error = nothing().toml(&text.join("\n")).error();
     let unexpected: Vec<_> = error.lines().filter(|line| !line.contains("cannot be read")).collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}");
-    assert_eq!(error.lines().count(), 5, "{error}");
+    assert_eq!(error.lines().count(), 6, "{error}");
 }
 
 #[test]

@@ -94,7 +94,11 @@ impl<O: Origin> House<O> {
 
     /// A proxy to `origin` under `config`.
     pub fn of(origin: O, config: Config) -> Self {
-        let clock = Clock::fixed(SystemTime::UNIX_EPOCH + NEW_YEAR);
+        Self::by(Clock::fixed(SystemTime::UNIX_EPOCH + NEW_YEAR), origin, config)
+    }
+
+    /// The same by this clock.
+    pub fn by(clock: Clock, origin: O, config: Config) -> Self {
         let metrics = Metrics::new("test", "");
         let (access_log, _guard) = AccessLog::to(std::io::sink(), 1, false);
         let shared = Arc::new(Shared::new(&config, Drain::default(), &metrics, clock));

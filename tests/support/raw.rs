@@ -44,6 +44,13 @@ impl Raw<TcpStream> {
     pub async fn connect(address: SocketAddr) -> Self {
         Self::new(soon(TcpStream::connect(address)).await.unwrap())
     }
+
+    /// Takes what has come, without waiting for more.
+    pub async fn hear(&mut self) {
+        // The runtime learns of it when this task lets it look.
+        tokio::task::yield_now().await;
+        while matches!(self.stream.try_read_buf(&mut self.buffer), Ok(1..)) {}
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
@@ -65,6 +72,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
             let read = soon(self.stream.read_buf(&mut self.buffer)).await.unwrap();
             assert!(read > 0, "closed after {:?}", String::from_utf8_lossy(&self.buffer));
         }
+    }
+
+    /// What has come and was not read.
+    pub fn heard(&self) -> &[u8] {
+        &self.buffer
     }
 
     /// Reads exactly `count` bytes.

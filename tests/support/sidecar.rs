@@ -11,7 +11,7 @@ use truehit::cli;
 use truehit::config::{self, Overrides};
 use truehit::front::Front;
 use truehit::lifecycle::{End, Event, ReloadCause, Signal};
-use truehit::run::{Addresses, Launch, RunError, run};
+use truehit::run::{Addresses, Core, Launch, RunError, run};
 
 use super::*;
 
@@ -68,7 +68,16 @@ impl Sidecar {
         Self::of(&text(origin, delay, "")).await
     }
 
-    async fn of(text: &str) -> Self {
+    pub async fn of(text: &str) -> Self {
+        Self::assembled::<Front>(text).await
+    }
+
+    /// Starts another core in front of `origin`.
+    pub async fn with<C: Core>(origin: &str) -> Self {
+        Self::assembled::<C>(&text(origin, "0s", "")).await
+    }
+
+    async fn assembled<C: Core>(text: &str) -> Self {
         // As the program does, for clients that are built without naming one. The second time it is there.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let scratch = Scratch::new();
@@ -81,7 +90,7 @@ impl Sidecar {
         let (started, addresses) = oneshot::channel();
         let sender = events.clone();
         let end = tokio::spawn(async move {
-            run::<Front>(launch, (sender, incoming), |addresses| started.send(addresses).unwrap()).await
+            run::<C>(launch, (sender, incoming), |addresses| started.send(addresses).unwrap()).await
         });
         Self { addresses: soon(addresses).await.unwrap(), events, scratch, end }
     }
@@ -115,8 +124,12 @@ impl Sidecar {
     }
 
     pub async fn admin(&self, path: &str) -> Answer {
+        self.admin_asked(Request::get(path).header("host", "localhost")).await
+    }
+
+    pub async fn admin_asked(&self, request: http::request::Builder) -> Answer {
         let stream = soon(TcpStream::connect(self.addresses.admin)).await.unwrap();
-        Client::h1(stream).await.get(path).await
+        Client::h1(stream).await.fetch(request.body(empty()).unwrap()).await
     }
 
     /// The value of a series; 0 if it is not there.

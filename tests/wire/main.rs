@@ -5,11 +5,15 @@
 
 #[path = "../support/peers.rs"]
 mod peers;
+#[path = "../support/program.rs"]
+#[allow(dead_code, reason = "the catalogue uses the rest")]
+mod program;
 #[path = "../support/raw.rs"]
 mod raw;
 #[path = "../support/secrets.rs"]
 mod secrets;
 #[path = "../support/sidecar.rs"]
+#[allow(dead_code, reason = "the catalogue uses the rest")]
 mod sidecar;
 
 mod bodies;

@@ -1,62 +1,10 @@
 //! The program itself: how it starts, what it says, and with which code it ends.
 
-use std::process::{Output, Stdio};
+use tokio::net::TcpListener;
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, ChildStderr, Command};
-
+use super::program::{Running, ended};
 use super::sidecar::Scratch;
 use super::*;
-
-fn truehit(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_truehit"));
-    command
-        .args(args)
-        .env_clear()
-        .kill_on_drop(true)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-/// Runs it to its end.
-async fn ended(args: &[&str]) -> (Option<i32>, String) {
-    let Output { status, stderr, stdout, .. } = soon(truehit(args).output()).await.unwrap();
-    let said = format!("{}{}", String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-    (status.code(), said)
-}
-
-/// A running one, its address, and the rest of what it says.
-struct Running {
-    child: Child,
-    address: String,
-    said: Lines<BufReader<ChildStderr>>,
-}
-
-impl Running {
-    async fn start(args: &[&str]) -> Self {
-        let mut all = vec!["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        all.extend(args);
-        let mut child = truehit(&all).spawn().unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = soon(said.next_line()).await.unwrap().expect("it announces its address");
-            // Where nobody watches, a line is JSON.
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            if line["message"] == "serving" {
-                break line["listen"].as_str().unwrap().to_owned();
-            }
-        };
-        Self { child, address, said }
-    }
-
-    async fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
-        assert!(soon(Command::new("kill").args(["-s", name, &id]).status()).await.unwrap().success());
-    }
-}
 
 #[tokio::test]
 async fn it_announces_its_port_serves_and_exits_0_on_sigterm_and_on_sigint() {
@@ -65,7 +13,7 @@ async fn it_announces_its_port_serves_and_exits_0_on_sigterm_and_on_sigint() {
     let file = scratch.file("truehit.toml", "drain.delay = \"0s\"\n");
     for signal in ["TERM", "INT"] {
         let mut running = Running::start(&["--origin", &origin.url(), "--config", file.to_str().unwrap()]).await;
-        let mut client = Client::h1(soon(TcpStream::connect(&running.address)).await.unwrap()).await;
+        let mut client = running.client().await;
         assert_eq!(client.get("/").await.text(), "served");
         running.signal(signal).await;
         let status = soon(running.child.wait()).await.unwrap();
@@ -92,7 +40,7 @@ async fn a_hangup_is_no_end() {
             break;
         }
     }
-    let mut client = Client::h1(soon(TcpStream::connect(&running.address)).await.unwrap()).await;
+    let mut client = running.client().await;
     assert_eq!(client.get("/").await.text(), "served");
     running.signal("TERM").await;
     assert_eq!(soon(running.child.wait()).await.unwrap().code(), Some(0));

@@ -17,7 +17,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use truehit::config::{Limits, Listen, ListenTls};
-use truehit::server::{Drain, Handler, Peer, Server};
+use truehit::server::{Content, Drain, Handler, Peer, Server};
 
 use raw::{Raw, soon};
 
@@ -49,7 +48,7 @@ impl Site {
 impl Handler for Site {
     type Body = Full<Bytes>;
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+    async fn handle(self: Arc<Self>, request: Request<Content>, peer: Peer) -> Response<Full<Bytes>> {
         match request.uri().path() {
             "/wait" => {
                 self.entered.add_permits(1);
@@ -107,6 +106,8 @@ fn limits() -> Limits {
         wait_max: long,
         head_bytes: 16 * 1024,
         head_timeout: long,
+        content_timeout: long,
+        write_timeout: long,
         idle_timeout: long,
     }
 }
