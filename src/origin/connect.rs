@@ -11,7 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::pool::Pool;
+use super::pool::{H1, Pool};
+use super::preface::{Awaiting, Counted};
 use super::tls::{OriginSetupError, Tls};
 use super::{OriginError, RequestBody, failure};
 use crate::config::{self, OriginPlace, OriginProtocol};
@@ -25,7 +26,7 @@ const H2_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A new connection, by the version it speaks.
 pub(super) enum Dialled {
-    H1(http1::SendRequest<RequestBody>),
+    H1(H1),
     H2(http2::SendRequest<RequestBody>),
 }
 
@@ -70,8 +71,8 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(stream);
         if h2 {
+            let io = TokioIo::new(stream);
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .keep_alive_interval(H2_PING_EVERY)
@@ -83,6 +84,8 @@ impl Connector {
             tokio::spawn(connection);
             return Ok(Dialled::H2(sender));
         }
+        let awaiting = Awaiting::default();
+        let io = TokioIo::new(Counted::new(stream, awaiting.clone()));
         let (sender, connection) = http1::handshake(io).await.map_err(|error| failure::before_head(&error, false))?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await
@@ -92,7 +95,7 @@ impl Connector {
                 pool.desynchronised();
             }
         });
-        Ok(Dialled::H1(sender))
+        Ok(Dialled::H1(H1 { sender, awaiting }))
     }
 }
 

@@ -14,14 +14,17 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{NetworkBody, Upload};
 use super::connect::Connector;
-use super::pool::{Lease, Link, Pool, Shared, Want};
+use super::pool::{Held, Lease, Link, Pool, Shared, Want};
 use super::tls::OriginSetupError;
+use super::trust::After;
 use super::{Origin, OriginError, Outgoing, Purpose, RequestBody, failure};
 use crate::clock::Clock;
 use crate::config::{self, OriginPlace};
+use crate::rules::stream;
 
 /// In the extensions of a response whose body ends where the connection does: nothing tells a whole body from a cut one
 /// (RFC 9112 §6.3), so it must not be stored.
@@ -70,6 +73,12 @@ impl Asked {
             upgrade: request.headers.contains_key(UPGRADE),
             repeatable: is_repeatable(&request.method, body),
         }
+    }
+
+    /// Whether an answer of this status may have a body (RFC 9112 §6.3).
+    fn after(self, status: StatusCode) -> After {
+        let bodyless = self.head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        if bodyless { After::Nothing } else { After::Content }
     }
 }
 
@@ -159,16 +168,14 @@ impl NetworkOrigin {
         outgoing: &mut Outgoing<'_>,
     ) -> Result<Response<NetworkBody>, Failed> {
         let Begun { sent, asked, upload } = self.begin_shared(&mut shared, purpose, outgoing);
-        match self.head(pin!(sent), upload.as_ref(), shared.reused && asked.repeatable).await {
-            Ok(response) => {
-                let longest = self.longest_silence(asked.purpose);
-                Ok(response.map(|body| NetworkBody::new(body, None, false, longest)))
-            }
+        let Shared { generation, reused, permit, .. } = shared;
+        match self.head(pin!(sent), upload.as_ref(), reused && asked.repeatable).await {
+            Ok(response) => self.received_shared(response, permit, asked).map_err(Failed::outright),
             Err(failed) => {
                 if failed.error == OriginError::ResponseTimeout {
-                    pool.forget(shared.generation);
+                    pool.forget(generation);
                 }
-                Err(Failed { generation: shared.generation, ..failed })
+                Err(Failed { generation, ..failed })
             }
         }
     }
@@ -182,7 +189,8 @@ impl NetworkOrigin {
         parts.version = Version::HTTP_11;
         parts.uri = origin_form(parts.uri);
         nominate_te(&mut parts.headers);
-        Begun { sent: lease.sender.try_send_request(Request::from_parts(parts, body)), asked, upload }
+        lease.connection.awaiting.begin();
+        Begun { sent: lease.connection.sender.try_send_request(Request::from_parts(parts, body)), asked, upload }
     }
 
     /// The same for HTTP/2.
@@ -254,24 +262,45 @@ impl NetworkOrigin {
         lease: Lease,
         asked: Asked,
     ) -> Result<Response<NetworkBody>, OriginError> {
-        let status = response.status();
-        if status == StatusCode::SWITCHING_PROTOCOLS {
+        lease.connection.awaiting.end();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             if !asked.upgrade {
                 return Err(OriginError::Protocol("101 to a request that asked for no upgrade".to_owned()));
             }
             return Ok(response.map(|_| NetworkBody::ended()));
         }
-        let bodyless = asked.head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-        if !is_delimited(response.headers())? && !bodyless {
+        let after = asked.after(response.status());
+        if !is_delimited(response.headers())? && after == After::Content {
             response.extensions_mut().insert(CloseDelimited);
         }
-        let longest = self.longest_silence(asked.purpose);
-        Ok(response.map(|body| NetworkBody::new(body, Some(lease), bodyless, longest)))
+        let longest = self.longest_silence(asked.purpose, response.headers());
+        Ok(response.map(|body| NetworkBody::new(body, Held::Own(lease), after, longest)))
     }
 
-    /// What passes may be a stream of events, which is silent for as long as nothing happens.
-    fn longest_silence(&self, purpose: Purpose) -> Option<Duration> {
-        (purpose != Purpose::Pass).then_some(self.progress_timeout)
+    /// Judges an HTTP/2 response head. What comes of a body that must not be resets its stream: nothing else can take it
+    /// for its own.
+    fn received_shared(
+        &self,
+        response: Response<Incoming>,
+        permit: OwnedSemaphorePermit,
+        asked: Asked,
+    ) -> Result<Response<NetworkBody>, OriginError> {
+        // RFC 9113 §8.6: "HTTP/2 does not support the 101 (Switching Protocols) informational status code".
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(OriginError::Protocol("101 over HTTP/2".to_owned()));
+        }
+        let after = asked.after(response.status());
+        if after == After::Nothing {
+            return Ok(response.map(|_| NetworkBody::ended()));
+        }
+        let longest = self.longest_silence(asked.purpose, response.headers());
+        Ok(response.map(|body| NetworkBody::new(body, Held::Shared(permit), after, longest)))
+    }
+
+    /// What passes may be a stream of events, which is silent for as long as nothing happens: it ends with its client.
+    fn longest_silence(&self, purpose: Purpose, headers: &HeaderMap) -> Option<Duration> {
+        let unbounded = purpose == Purpose::Pass && stream::may_be_silent(headers);
+        (!unbounded).then_some(self.progress_timeout)
     }
 
     /// The target URI of an HTTP/2 request: `:authority` instead of `Host`, the same path bytes.

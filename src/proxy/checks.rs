@@ -14,7 +14,7 @@ use super::exchange::{Answer, Errand, Found, contradicts, digest_of, failed, sha
 use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
 use crate::metrics::CheckResult;
-use crate::origin::{Origin, Purpose};
+use crate::origin::{Origin, OriginError, Purpose};
 use crate::rules::integrity::{self, WANT_REPR_DIGEST};
 use crate::rules::judge::{self, Comparison, Exchange, Verdict};
 use crate::rules::learn::Shown;
@@ -206,6 +206,10 @@ impl<O: Origin> Proxy<O> {
             match body.frame().await {
                 None => break None,
                 Some(Err(error)) => return failed(errand, error),
+                // What is compared is waited for, so it is not waited for without end.
+                Some(Ok(_)) if !body.is_end_stream() && self.is_overdue(&errand) => {
+                    return failed(errand, OriginError::ResponseTimeout);
+                }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => {
                         self.watch.metrics.origin_body_bytes(Purpose::Check, chunk.len() as u64);

@@ -7,6 +7,7 @@
 //! representation in, `pass` forwards, `reply` renders.
 
 mod answer;
+mod breaker;
 mod checks;
 mod digest;
 mod draft;
@@ -59,6 +60,7 @@ use self::take_in::Fillings;
 use self::target::Target;
 use self::visit::{Ride, Visit, Watch};
 
+pub use self::breaker::OriginBreaker;
 pub use self::exchange::Answer;
 pub use self::visit::Settled;
 
@@ -70,6 +72,8 @@ pub struct Shared<O: Origin> {
     pub flights: Flights<ExchangeKey, Answer<O::Body>>,
     /// The budget of bodies being filled.
     pub fill_memory: Arc<FillMemory>,
+    /// Whether the origin is asked.
+    pub breaker: OriginBreaker,
     /// Ends client connections; tunnels hold it too.
     drain: Drain,
     /// Bodies being filled whose tag can be asked about.
@@ -149,6 +153,7 @@ impl<O: Origin> Shared<O> {
             }),
             flights: Flights::new(clock, config.limits.waiters, patience),
             fill_memory: Arc::new(FillMemory::new(config.cache.fill_memory)),
+            breaker: OriginBreaker::new(origin.breaker),
             drain,
             fillings: Fillings::default(),
         }
@@ -168,6 +173,7 @@ impl<O: Origin> Proxy<O> {
         access_log: &Arc<AccessLog>,
         clock: Clock,
     ) -> Result<Self, SetupError> {
+        shared.breaker.configure(config.origin.breaker);
         let names = config.routes.iter().map(|route| &*route.policy.name);
         let watch = Arc::new(Watch {
             metrics: Arc::clone(metrics),
