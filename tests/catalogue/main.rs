@@ -1,7 +1,7 @@
 //! The catalogue of bad input and faults: what a proxy must survive, a row each, and the tests that show it.
 //!
-//! A section is a file. It declares its rows as data, and each row that is held has at least one test there whose name
-//! begins with the row's id. `docs/catalogue.md` is made of the rows, so it cannot say more than is shown. Everything is
+//! A section is a file, or a file and a folder. It declares its rows as data, and each row that is held has at least one
+//! test there whose name begins with the row's id. `docs/catalogue.md` is made of the rows, so it cannot say more than is shown. Everything is
 //! real here: a sidecar as `truehit run` assembles it, sockets, clients and origins driven byte by byte.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
@@ -30,18 +30,28 @@ use http::{Request, Response};
 
 use peers::{Answer, Client, Content, Origin, ask, empty, full};
 use raw::{Raw, RawOrigin, ok, soon};
-use row::{Row, Section};
+use row::{Row, Section, held};
 use sidecar::Sidecar;
 
 const SECTIONS: [Section; 8] = [
-    Section { letter: 'A', title: "Framing and smuggling", rows: framing::ROWS, tests: include_str!("framing.rs") },
-    Section { letter: 'B', title: "Target, host, method", rows: targets::ROWS, tests: include_str!("targets.rs") },
-    Section { letter: 'C', title: "Poisoning and leakage", rows: keeping::ROWS, tests: include_str!("keeping.rs") },
-    Section { letter: 'D', title: "Origins that misbehave", rows: origins::ROWS, tests: include_str!("origins.rs") },
-    Section { letter: 'E', title: "Conditions and ranges", rows: methods::ROWS, tests: include_str!("methods.rs") },
-    Section { letter: 'F', title: "Exhaustion and load", rows: load::ROWS, tests: include_str!("load.rs") },
-    Section { letter: 'G', title: "Time, files, process", rows: life::ROWS, tests: include_str!("life.rs") },
-    Section { letter: 'I', title: "Admin", rows: operating::ROWS, tests: include_str!("operating.rs") },
+    Section { letter: 'A', title: "Framing and smuggling", rows: framing::ROWS, tests: &[include_str!("framing.rs")] },
+    Section { letter: 'B', title: "Target, host, method", rows: targets::ROWS, tests: &[include_str!("targets.rs")] },
+    Section { letter: 'C', title: "Poisoning and leakage", rows: keeping::ROWS, tests: &[include_str!("keeping.rs")] },
+    Section { letter: 'D', title: "Origins that misbehave", rows: origins::ROWS, tests: &[include_str!("origins.rs")] },
+    Section { letter: 'E', title: "Conditions and ranges", rows: methods::ROWS, tests: &[include_str!("methods.rs")] },
+    Section {
+        letter: 'F',
+        title: "Exhaustion and load",
+        rows: load::ROWS,
+        tests: &[
+            include_str!("load/labels.rs"),
+            include_str!("load/memory.rs"),
+            include_str!("load/shared.rs"),
+            include_str!("load/slow.rs"),
+        ],
+    },
+    Section { letter: 'G', title: "Time, files, process", rows: life::ROWS, tests: &[include_str!("life.rs")] },
+    Section { letter: 'I', title: "Admin", rows: operating::ROWS, tests: &[include_str!("operating.rs")] },
 ];
 
 #[test]

@@ -18,13 +18,13 @@ pub enum Verdict {
     Declined(&'static str),
 }
 
-/// A file of rows.
+/// A file of rows, and a folder of its name where their tests are many.
 pub struct Section {
     pub letter: char,
     pub title: &'static str,
     pub rows: &'static [Row],
-    /// The file's source.
-    pub tests: &'static str,
+    /// The sources.
+    pub tests: &'static [&'static str],
 }
 
 /// A row that is held.
@@ -42,8 +42,9 @@ impl Section {
     /// The tests of a row: the functions whose names begin with its id.
     fn tests_of(&self, row: &Row) -> Vec<&'static str> {
         let start = format!("{}{}_", self.letter.to_ascii_lowercase(), row.number);
-        let lines = self.tests.lines().filter_map(|line| line.trim().trim_start_matches("async ").strip_prefix("fn "));
-        lines.filter(|name| name.starts_with(&start)).filter_map(|name| name.split('(').next()).collect()
+        let lines = self.tests.iter().flat_map(|source| source.lines());
+        let names = lines.filter_map(|line| line.trim().trim_start_matches("async ").strip_prefix("fn "));
+        names.filter(|name| name.starts_with(&start)).filter_map(|name| name.split('(').next()).collect()
     }
 
     pub fn check(&self) {

@@ -1,0 +1,4 @@
+//! Clients that are slow, silent or floods.
+
+#[allow(unused_imports, reason = "rows come")]
+use super::*;
