@@ -50,8 +50,7 @@ impl OriginBreaker {
 
     /// Lets an exchange begin, or says why not.
     pub(super) fn admit(&self, now: Moment) -> Result<Admitted<'_>, OriginError> {
-        let admission =
-            if self.calm.load(Ordering::Relaxed) { Admission::Exchange } else { self.lock().admit(now) };
+        let admission = if self.calm.load(Ordering::Relaxed) { Admission::Exchange } else { self.lock().admit(now) };
         match admission {
             Admission::Refused(left) => Err(OriginError::Unavailable(left)),
             Admission::Exchange | Admission::Probe => Ok(Admitted { of: self, admission }),

@@ -265,7 +265,10 @@ impl<O: Origin> Proxy<O> {
         self.watch.metrics.origin(purpose, response.as_ref().map(Response::status), took);
         if admitted.ended(&response, answered.at) {
             self.watch.metrics.breaker_opened();
-            tracing::warn!(error = response.as_ref().err().map(tracing::field::display), "the origin fails; it is left alone for a while");
+            tracing::warn!(
+                error = response.as_ref().err().map(tracing::field::display),
+                "the origin fails; it is left alone for a while"
+            );
         }
         Ok((response?, Exchange { standing: errand.standing, asked: asked.wall, answered }))
     }

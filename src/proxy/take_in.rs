@@ -347,7 +347,11 @@ impl<O: Origin> Proxy<O> {
                         // again at once, and should find it. (It goes out even if the whole contradicts its digest: the
                         // rest has gone already, and the client has the field to judge by. But where nothing else says
                         // that the whole is there, the digest says that it is not.)
-                        if body.is_end_stream() { last = Some(chunk) } else { pump.push(chunk) }
+                        if body.is_end_stream() {
+                            last = Some(chunk)
+                        } else {
+                            pump.push(chunk)
+                        }
                         if last.is_none() && self.is_overdue(errand) {
                             pump.stop_recording(SkipReason::TooSlow);
                         }

@@ -62,10 +62,18 @@ pub enum Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// A bit for each remembered exchange, the last one lowest; set where it failed.
-    Closed { history: u64 },
+    Closed {
+        history: u64,
+    },
     /// `reopened` counts the probes that failed since it was closed.
-    Open { until: Moment, reopened: u32 },
-    HalfOpen { probing: bool, reopened: u32 },
+    Open {
+        until: Moment,
+        reopened: u32,
+    },
+    HalfOpen {
+        probing: bool,
+        reopened: u32,
+    },
 }
 
 /// The breaker of one origin.
@@ -180,7 +188,11 @@ mod tests {
             ("one that fails every other exchange, a little later", ".x".repeat(19), Standing::Closed),
             ("one that fails every other exchange", ".x".repeat(20), Standing::Open),
             ("not one that fails every fourth", "x...".repeat(100), Standing::Closed),
-            ("failures that are long ago count no more", format!("{}{}x", "x".repeat(19), ".".repeat(64)), Standing::Closed),
+            (
+                "failures that are long ago count no more",
+                format!("{}{}x", "x".repeat(19), ".".repeat(64)),
+                Standing::Closed,
+            ),
             ("what says nothing changes nothing", format!("{}{}x", "x".repeat(19), "?".repeat(64)), Standing::Open),
         ];
         for (sentence, exchanges, expected) in rows {

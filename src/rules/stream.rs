@@ -38,7 +38,12 @@ mod tests {
             ("a document", &[("content-type", "application/json")], false, false),
             ("lines of documents", &[("content-type", "application/x-ndjson")], false, false),
             ("events", &[("content-type", "text/event-stream")], true, true),
-            ("in any case, with parameters (RFC 9110 §8.3.1)", &[("content-type", "Text/Event-Stream ; charset=utf-8")], true, true),
+            (
+                "in any case, with parameters (RFC 9110 §8.3.1)",
+                &[("content-type", "Text/Event-Stream ; charset=utf-8")],
+                true,
+                true,
+            ),
             ("pictures in turn", &[("content-type", "multipart/x-mixed-replace; boundary=a")], false, true),
             ("gRPC", &[("content-type", "application/grpc")], false, true),
             ("with its message's format", &[("content-type", "application/grpc+proto")], false, true),

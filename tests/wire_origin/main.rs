@@ -21,6 +21,7 @@ use http_body_util::{BodyExt, Full};
 use truehit::clock::Clock;
 use truehit::config::{self, OriginPlace, OriginProtocol, OriginTls};
 use truehit::origin::{NetworkBody, NetworkOrigin, Origin, OriginError, Purpose, RequestBody};
+use truehit::rules::breaker::BreakerSettings;
 
 use raw::soon;
 
@@ -37,10 +38,23 @@ fn settings(place: OriginPlace) -> config::Origin {
         connect_timeout: Duration::from_secs(10),
         response_timeout: Duration::from_secs(10),
         progress_timeout: Duration::from_secs(10),
+        total_timeout: Duration::from_secs(600),
         idle_timeout: Duration::from_secs(4),
         idle_max: 16,
         connections_max: 16,
+        queue_max: 16,
+        breaker: BreakerSettings { failures: 0, open_for: Duration::from_secs(1), open_max: Duration::from_secs(1) },
     }
+}
+
+/// Lets as much time pass as a connection must stay silent before it is used again. What is under way gets there first.
+async fn quarantine() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_millis(250)).await;
+    tokio::time::resume();
 }
 
 fn client(settings: &config::Origin) -> NetworkOrigin {
