@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::*;
+use raw::{pass, quarantine};
 
 mod bodies;
 mod heads;
@@ -186,16 +187,6 @@ fn get(target: &str) -> Request<Content> {
 /// A whole answer, or `None` for one that broke off, before its head or after it.
 async fn outcome(client: &mut Client, request: Request<Content>) -> Option<Answer> {
     Answer::of(client.try_send(request).await.ok()?).await.ok()
-}
-
-/// Moves the time. What is under way gets where it goes first.
-async fn advance(time: Duration) {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-    tokio::time::pause();
-    tokio::time::advance(time).await;
-    tokio::time::resume();
 }
 
 /// Every row of `heads` is refused for every purpose: 502, its connection closed, and nothing stored.

@@ -6,6 +6,7 @@ mod house;
 #[path = "../support/script.rs"]
 mod script;
 
+mod breaker;
 mod check;
 mod collapse;
 mod errors;

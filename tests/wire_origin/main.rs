@@ -23,7 +23,7 @@ use truehit::config::{self, OriginPlace, OriginProtocol, OriginTls};
 use truehit::origin::{NetworkBody, NetworkOrigin, Origin, OriginError, Purpose, RequestBody};
 use truehit::rules::breaker::BreakerSettings;
 
-use raw::soon;
+use raw::{quarantine, soon};
 
 fn place(address: SocketAddr) -> OriginPlace {
     OriginPlace::Tcp { tls: false, host: address.ip().to_string(), port: address.port() }
@@ -45,16 +45,6 @@ fn settings(place: OriginPlace) -> config::Origin {
         queue_max: 16,
         breaker: BreakerSettings { failures: 0, open_for: Duration::from_secs(1), open_max: Duration::from_secs(1) },
     }
-}
-
-/// Lets as much time pass as a connection must stay silent before it is used again. What is under way gets there first.
-async fn quarantine() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_millis(250)).await;
-    tokio::time::resume();
 }
 
 fn client(settings: &config::Origin) -> NetworkOrigin {

@@ -88,7 +88,7 @@ async fn d2_bytes_150_ms_after_an_answer_are_not_the_answer_to_the_request_that_
         for stray in STRAYS {
             let stage = Stage::new("").await;
             let mut unsound = begin(&stage, &first).await;
-            advance(Duration::from_millis(150)).await;
+            pass(Duration::from_millis(150)).await;
             let meanwhile = async {
                 unsound.write(stray).await;
                 unsound.closed().await;
@@ -104,7 +104,7 @@ async fn d2_bytes_150_ms_after_an_answer_are_not_the_answer_to_the_next_request(
         for stray in STRAYS {
             let stage = Stage::new("").await;
             let mut unsound = begin(&stage, &first).await;
-            advance(Duration::from_millis(150)).await;
+            pass(Duration::from_millis(150)).await;
             unsound.write(stray).await;
             unsound.closed().await;
             goes_on(&stage, &first, std::future::ready(())).await;
@@ -130,7 +130,7 @@ async fn d2_what_an_origin_has_shown_is_lost_by_one_stray_byte_and_learned_anew(
             stage.sidecar.get(if lost == 0 { "/0" } else { "/1" })
         );
         for quiet in 1..=4 {
-            advance(Duration::from_millis(250)).await;
+            quarantine().await;
             fetch(&mut connection, &format!("/{lost}/{quiet}")).await;
         }
         // Sound: at once.

@@ -22,7 +22,7 @@ async fn d18_what_is_safe_is_sent_once_more_where_a_pooled_connection_turns_out_
             connection
         };
         let (mut idle, _) = tokio::join!(first, stage.sidecar.get("/1"));
-        advance(Duration::from_millis(250)).await;
+        quarantine().await;
         let script = async {
             let asked = idle.head().await;
             drop(idle);
@@ -46,7 +46,7 @@ async fn d18_a_write_is_never_sent_twice() {
             connection
         };
         let (mut idle, _) = tokio::join!(first, stage.sidecar.get("/1"));
-        advance(Duration::from_millis(250)).await;
+        quarantine().await;
         let script = async {
             idle.head().await;
             drop(idle);
@@ -184,7 +184,7 @@ async fn d20_while_it_is_left_alone_stale_is_served_by_name_where_that_is_config
 #[tokio::test]
 async fn d20_one_request_tries_and_where_it_is_answered_all_are_sent_again() {
     let stage = flapping("origin.breaker.open_for = \"100ms\"").await;
-    advance(Duration::from_millis(125)).await;
+    pass(Duration::from_millis(125)).await;
     let script = async {
         let mut connection = stage.origin.accept().await;
         connection.head().await;
