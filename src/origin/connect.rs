@@ -24,6 +24,9 @@ const H2_PING_EVERY: Duration = Duration::from_secs(10);
 /// How long that sign may take.
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longest head of a response over HTTP/1.1, in bytes. (Over HTTP/2 hyper takes 16 KiB.)
+const HEAD_MAX: usize = 128 * 1024;
+
 /// A new connection, by the version it speaks.
 pub(super) enum Dialled {
     H1(H1),
@@ -86,7 +89,8 @@ impl Connector {
         }
         let awaiting = Awaiting::default();
         let io = TokioIo::new(Counted::new(stream, awaiting.clone()));
-        let (sender, connection) = http1::handshake(io).await.map_err(|error| failure::before_head(&error, false))?;
+        let handshake = http1::Builder::new().max_header_size(HEAD_MAX).handshake(io).await;
+        let (sender, connection) = handshake.map_err(|error| failure::before_head(&error, false))?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await
                 && failure::is_unexpected_message(&error)

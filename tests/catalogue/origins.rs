@@ -64,7 +64,11 @@ pub const ROWS: &[Row] = &[
     ),
     held(12, "A 101 that nobody asked for", "502, the connection closed."),
     held(13, "Status 099, status 999", "502; passed on and not stored."),
-    held(14, "A head of 500 KB; a head of 101 fields", "502, the connection closed."),
+    held(
+        14,
+        "A head of 500 KB; a head of 101 fields",
+        "502, the connection closed: 128 KiB and 100 fields are what is read.",
+    ),
     held(15, "A gzip bomb", "Nothing is ever decompressed: the bytes pass, and are stored, as they came."),
     held(
         16,

@@ -128,6 +128,7 @@ async fn d13_a_status_above_599_is_passed_on_and_not_stored() {
 #[tokio::test]
 async fn d14_a_head_that_is_too_much_is_refused() {
     let heads = [
+        ("130 KB", with_fields(&format!("X-Long: {}\r\nContent-Length: 5", "a".repeat(128 * 1024)))),
         ("500 KB", with_fields(&format!("X-Long: {}\r\nContent-Length: 5", "a".repeat(500_000)))),
         ("101 fields", with_fields(&format!("{}Content-Length: 5", "X-A: 1\r\n".repeat(99)))),
     ];
