@@ -28,6 +28,27 @@ async fn d8_lengths_and_lines_that_are_none_are_refused() {
     are_refused(&rows(&fields)).await;
 }
 
+/// RFC 9110 §8.6: a recipient of equal lengths "MUST either reject the message as invalid or replace the duplicated field
+/// values with a single valid Content-Length".
+#[tokio::test]
+async fn d8_equal_lengths_are_one_or_none() {
+    let stage = Stage::new(NO_BREAKER).await;
+    for fields in ["Content-Length: 5\r\nContent-Length: 5", "Content-Length: 5, 5"] {
+        for method in ["GET", "POST"] {
+            let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\nConnection: close\r\n\r\nhello");
+            let mut client = stage.sidecar.raw().await;
+            client.write(format!("{method} / HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n")).await;
+            let (_, head) = tokio::join!(stage.answers(answer, Then::Closes), client.head());
+            if head.starts_with("HTTP/1.1 502 ") {
+                continue;
+            }
+            assert_eq!(head.matches("content-length:").count(), 1, "{head}");
+            assert!(head.contains("content-length: 5\r\n"), "{head}");
+            assert_eq!(client.exactly(5).await, b"hello");
+        }
+    }
+}
+
 #[tokio::test]
 async fn d9_contradictory_or_undecodable_framing_is_refused() {
     let fields = [
@@ -42,6 +63,13 @@ async fn d9_contradictory_or_undecodable_framing_is_refused() {
         "Transfer-Encoding: chunked;x=1",
     ];
     are_refused(&rows(&fields)).await;
+}
+
+/// RFC 9112 §6.1: an HTTP/1.0 message with `Transfer-Encoding` is to be treated "as if the framing is faulty".
+#[tokio::test]
+async fn d9_an_http_1_0_answer_has_no_transfer_coding() {
+    let answer = b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_vec();
+    are_refused(&[("HTTP/1.0", answer)]).await;
 }
 
 #[tokio::test]

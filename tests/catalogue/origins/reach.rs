@@ -1,5 +1,6 @@
 //! Origins that cannot be reached, that say nothing, or that do so now and then.
 
+use http_body_util::BodyExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::*;
@@ -100,6 +101,35 @@ async fn d19_a_body_that_falls_silent_breaks_off_by_the_progress_timeout() {
         assert!(stage.plays_for(purpose, &target, stalls, Then::Waits).await.is_none(), "{purpose:?}");
         let asked = stage.asks_again(&target).await;
         assert!(!asked.contains("\"2\""), "{asked}");
+    }
+}
+
+/// Events may be silent for as long as nothing happens, and no longer than somebody listens.
+#[tokio::test]
+async fn d19_a_stream_of_events_may_fall_silent_and_ends_with_its_client() {
+    let stage = Stage::new("origin.progress_timeout = \"100ms\"").await;
+    let events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for h2 in [false, true] {
+        let mut client = if h2 { stage.sidecar.h2_client().await } else { stage.sidecar.client().await };
+        let script = async {
+            let mut connection = stage.origin.accept().await;
+            connection.answer(events).await;
+            connection.write("7\r\ndata: 1\r\n").await;
+            connection
+        };
+        let request = ask("POST", "/events").body(empty()).unwrap();
+        let (mut connection, response) = tokio::join!(script, client.send(request));
+        let mut events = response.into_body();
+        for number in [b"data: 1", b"data: 2"] {
+            let event = soon(events.frame()).await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(&event[..], number);
+            if number == b"data: 1" {
+                pass(Duration::from_millis(200)).await;
+                connection.write("7\r\ndata: 2\r\n").await;
+            }
+        }
+        drop((events, client));
+        connection.closed().await;
     }
 }
 
