@@ -5,6 +5,7 @@
 mod body;
 mod connect;
 mod failure;
+mod framing;
 mod network;
 pub(crate) mod pem;
 mod pool;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, HOST, HeaderValue, TE, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
 use hyper::body::Incoming;
@@ -21,7 +21,7 @@ use super::connect::Connector;
 use super::pool::{Held, Lease, Link, Pool, Shared, Want};
 use super::tls::OriginSetupError;
 use super::trust::After;
-use super::{Origin, OriginError, Outgoing, Purpose, RequestBody, failure};
+use super::{Origin, OriginError, Outgoing, Purpose, RequestBody, failure, framing};
 use crate::clock::Clock;
 use crate::config::{self, OriginPlace};
 use crate::rules::stream;
@@ -270,7 +270,7 @@ impl NetworkOrigin {
             return Ok(response.map(|_| NetworkBody::ended()));
         }
         let after = asked.after(response.status());
-        if !is_delimited(response.headers())? && after == After::Content {
+        if !framing::is_delimited(response.headers_mut())? && after == After::Content {
             response.extensions_mut().insert(CloseDelimited);
         }
         let longest = self.longest_silence(asked.purpose, response.headers());
@@ -281,7 +281,7 @@ impl NetworkOrigin {
     /// for its own.
     fn received_shared(
         &self,
-        response: Response<Incoming>,
+        mut response: Response<Incoming>,
         permit: OwnedSemaphorePermit,
         asked: Asked,
     ) -> Result<Response<NetworkBody>, OriginError> {
@@ -289,6 +289,7 @@ impl NetworkOrigin {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(OriginError::Protocol("101 over HTTP/2".to_owned()));
         }
+        framing::has_length(response.headers_mut())?;
         let after = asked.after(response.status());
         if after == After::Nothing {
             return Ok(response.map(|_| NetworkBody::ended()));
@@ -366,31 +367,6 @@ fn origin_form(uri: Uri) -> Uri {
         return uri;
     }
     uri.into_parts().path_and_query.map_or_else(Uri::default, Uri::from)
-}
-
-/// Whether the message says where its body ends. Contradictions are refused: what two readers may split differently
-/// must not be read at all (RFC 9112 §6.1, §6.3).
-fn is_delimited(headers: &HeaderMap) -> Result<bool, OriginError> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(headers.contains_key(CONTENT_LENGTH)) };
-    if headers.contains_key(CONTENT_LENGTH) {
-        return Err(OriginError::Protocol("both Transfer-Encoding and Content-Length".to_owned()));
-    }
-    let name = coding.as_bytes().trim_ascii().to_ascii_lowercase();
-    let one = codings.next().is_none() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    match &*name {
-        b"chunked" if one => Ok(true),
-        // Content in a coding that was not asked for: without its label, which goes no further, nobody could decode it.
-        b"gzip" | b"x-gzip" | b"deflate" | b"compress" | b"x-compress" => Err(undecodable()),
-        // RFC 9112 §6.3: where chunked is not the final coding of a response, "the message body length is determined by
-        // reading the connection until it is closed". A name that is not registered labels nothing (`identity`).
-        _ if one => Ok(false),
-        _ => Err(undecodable()),
-    }
-}
-
-fn undecodable() -> OriginError {
-    OriginError::Protocol("a Transfer-Encoding other than chunked".to_owned())
 }
 
 fn authority(place: &OriginPlace) -> Result<Authority, OriginSetupError> {
