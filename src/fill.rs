@@ -242,6 +242,15 @@ impl Pump {
         waiting.into_iter().for_each(Waker::wake);
     }
 
+    /// Stops recording, for this reason. What comes goes on to who reads it.
+    pub fn stop_recording(&self, why: SkipReason) {
+        let mut state = self.fill.lock();
+        if state.mode == Mode::Recording {
+            state.mode = Mode::Passing(why);
+            state.drop_read();
+        }
+    }
+
     /// Ready when another chunk may be taken in; `Err` when there is no point in it, since nobody reads and nothing is
     /// recorded.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), SkipReason>> {

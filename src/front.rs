@@ -52,7 +52,7 @@ impl InUse {
     }
 
     fn read(&self, readings: &mut Readings) {
-        let Shared { store, flights, fill_memory, .. } = &*self.shared;
+        let Shared { store, flights, fill_memory, breaker, .. } = &*self.shared;
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         readings.store_entries = store.entries();
         readings.store_bytes = store.weight();
@@ -61,6 +61,7 @@ impl InUse {
         readings.fill_capacity_bytes = fill_memory.capacity();
         readings.waiting_requests = count(flights.waiting());
         readings.running_exchanges = count(flights.running());
+        readings.breaker = breaker.standing() as u64;
     }
 }
 

@@ -41,6 +41,7 @@ pub use load::{Loaded, Overrides, load, load_with};
 pub use memory::Memory;
 pub use token::Token;
 
+use crate::rules::breaker::BreakerSettings;
 use crate::rules::policy::Policy;
 
 /// What the operator's words mean: validated, complete, ready to build from.
@@ -112,14 +113,21 @@ pub struct Origin {
     pub connect_timeout: Duration,
     /// Longest wait from sending the request to its response head.
     pub response_timeout: Duration,
-    /// Longest silence within a response body (a stream that passes is exempt by `passes`).
+    /// Longest silence within a response body; a stream of events that passes is exempt.
     pub progress_timeout: Duration,
+    /// How long a body is recorded, or compared with what is stored, from the beginning of its exchange.
+    pub total_timeout: Duration,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
     /// How many idle connections are kept per pool (checks; fetches and passes).
     pub idle_max: usize,
-    /// How many connections may be open at once per pool; requests above it wait within `connect_timeout`.
+    /// How many connections may be open at once per pool, and over HTTP/2 how many requests under way; requests above
+    /// it wait within `connect_timeout`.
     pub connections_max: usize,
+    /// How many requests may wait for one, per pool.
+    pub queue_max: usize,
+    /// When checks and fetches are held back.
+    pub breaker: BreakerSettings,
 }
 
 /// The origin's address.

@@ -15,6 +15,7 @@ use super::{
     Admin, Cache, Config, Drain, Limits, Listen, ListenTls, Log, Origin, OriginPlace, OriginProtocol, OriginTls, Token,
     routes, shown, size,
 };
+use crate::rules::breaker::BreakerSettings;
 
 /// The bounds of `limits.head_bytes`: hyper's buffer has at least the lower one; above the upper one the number of
 /// connections that may be open would turn into gigabytes.
@@ -201,9 +202,16 @@ fn origin(settings: &Settings, findings: &mut Findings<'_>) -> Option<Origin> {
         connect_timeout: written.connect_timeout.0.0,
         response_timeout: written.response_timeout.0.0,
         progress_timeout: written.progress_timeout.0.0,
+        total_timeout: written.total_timeout.0.0,
         idle_timeout: written.idle_timeout.0.0,
         idle_max: written.idle_max.0,
         connections_max: written.connections_max.0,
+        queue_max: written.queue_max.0,
+        breaker: BreakerSettings {
+            failures: u32::try_from(written.breaker.failures.0).unwrap_or(u32::MAX),
+            open_for: written.breaker.open_for.0.0,
+            open_max: written.breaker.open_max.0.0,
+        },
     })
 }
 

@@ -106,8 +106,17 @@ pub(super) struct Origin {
     #[schemars(extend("default" = "30s"))]
     pub(super) response_timeout: Text<Positive>,
     /// Longest silence within the body of a response.
+    ///
+    /// It does not bound streams that pass and are silent by their nature: `text/event-stream`,
+    /// `multipart/x-mixed-replace` and gRPC end when either side ends them.
     #[schemars(extend("default" = "30s"))]
     pub(super) progress_timeout: Text<Positive>,
+    /// Longest time from the beginning of an exchange to the end of a body that is stored or compared.
+    ///
+    /// A body that still arrives then is no longer recorded, and goes on to who reads it; a check that compares bytes
+    /// fails.
+    #[schemars(extend("default" = "10m"))]
+    pub(super) total_timeout: Text<Positive>,
     /// How long an idle connection is kept.
     ///
     /// Shorter than the 5 s after which uvicorn and Node.js close theirs, so that truehit is first.
@@ -116,14 +125,42 @@ pub(super) struct Origin {
     /// How many idle connections each pool keeps; checks have one pool, fetches and passes the other.
     #[schemars(extend("default" = 64))]
     pub(super) idle_max: Count<0, 65_536>,
-    /// How many connections each pool may have open.
+    /// How many connections each pool may have open; over HTTP/2, how many requests may be under way.
     ///
     /// Requests above it wait for one, at most `connect_timeout`.
     #[schemars(extend("default" = 1024))]
     pub(super) connections_max: Count<1, 65_536>,
+    /// How many requests may wait for a connection of each pool.
+    ///
+    /// Those above it are answered with 503 at once.
+    #[schemars(extend("default" = 1024))]
+    pub(super) queue_max: Count<0, 1_000_000>,
+    /// When an origin that fails is left alone.
+    pub(super) breaker: Breaker,
     /// TLS to the origin, for an `https` address.
     #[serde(default)]
     pub(super) tls: OriginTls,
+}
+
+/// Checks and fetches are what it counts and holds back: requests that pass are their client's affair.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Breaker {
+    /// How many of the last 64 checks and fetches must fail for it to open; 0 turns it off.
+    ///
+    /// A connection that cannot be had, a deadline that passes and an answer that is none are failures; a status is not,
+    /// whatever it says. While it is open, what needs the origin is answered with 503 at once, or excused as
+    /// `on_check_error` says.
+    #[schemars(extend("default" = 20))]
+    pub(super) failures: Count<0, 64>,
+    /// How long it opens for; then one request tries.
+    ///
+    /// Each try that fails doubles it, up to `open_max`. Chance adds up to a quarter.
+    #[schemars(extend("default" = "1s"))]
+    pub(super) open_for: Text<Positive>,
+    /// The longest that it opens for.
+    #[schemars(extend("default" = "30s"))]
+    pub(super) open_max: Text<Positive>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

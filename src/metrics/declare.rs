@@ -192,7 +192,7 @@ declarations! {
     NOT_STORED = Counter "truehit_not_stored_total" [SKIP] when_used:
         "Fetched responses that were not stored, by why.";
     ORIGIN_REQUESTS = Counter "truehit_origin_requests_total" [PURPOSE, ORIGIN_CODE] when_used:
-        "Requests sent to the origin, by purpose and the class of the status, or the error's word (RFC 9209).";
+        "Requests for the origin, by purpose and the class of the status, or the error's word (RFC 9209). Those with `destination_unavailable` were held back by the breaker.";
     ORIGIN_DURATION = Histogram "truehit_origin_request_duration_seconds" [PURPOSE] when_used:
         "Time from sending a request to the origin to its response's head, or to the error.";
     ORIGIN_BODY_BYTES = Counter "truehit_origin_body_bytes_total" [PURPOSE] from_start:
@@ -203,6 +203,10 @@ declarations! {
         "Requests sent to the origin again, on a fresh connection, as the pooled one had been closed.";
     ORIGIN_DESYNCS = Counter "truehit_origin_desyncs_total" [] from_start:
         "Bytes that came unasked, and answers that did not fit their question: each cost the connection.";
+    BREAKER_STATE = Gauge "truehit_origin_breaker_state" [] from_start:
+        "Whether checks and fetches are sent to the origin: 0 closed, they are; 1 half-open, one tries; 2 open, none is.";
+    BREAKER_OPENED = Counter "truehit_origin_breaker_opened_total" [] from_start:
+        "Times that the breaker opened, as the origin failed too often (`origin.breaker`).";
     ORIGIN_INTERIM_DROPPED = Counter "truehit_origin_interim_dropped_total" [] from_start:
         "Interim responses (1xx) that were not forwarded: over the bound of their request, or after its answer.";
     CLIENT_BODY_BYTES = Counter "truehit_client_body_bytes_total" [] from_start:

@@ -57,6 +57,8 @@ pub struct Readings {
     pub connections: u64,
     /// Connections and requests of clients that were ended, in the order of [`Closing::ALL`].
     pub client_closings: [u64; Closing::ALL.len()],
+    /// Where the origin's breaker stands.
+    pub breaker: u64,
     /// Connections to the origin that were dialled.
     pub origin_connections: u64,
     /// Requests that were sent to the origin again, as their pooled connection had been closed.
@@ -156,6 +158,17 @@ impl Metrics {
         self.totals.origin_requests.at([purpose as usize, code]).add(1);
         self.totals.origin_duration.at([purpose as usize]).observe(elapsed);
         self.last_origin.store(code + 1, Ordering::Relaxed);
+    }
+
+    /// A request was not sent to the origin, as this error says: the breaker held it back.
+    pub fn held_back(&self, purpose: Purpose, why: &OriginError) {
+        let code = CodeClass::ALL.len() + words::origin_error_place(why);
+        self.totals.origin_requests.at([purpose as usize, code]).add(1);
+    }
+
+    /// The origin's breaker opened.
+    pub fn breaker_opened(&self) {
+        self.totals.breaker_opened.at([]).add(1);
     }
 
     /// How the origin answered last: the class of the status or the error's word. `None` before the first.

@@ -19,6 +19,7 @@ pub(super) struct Totals {
     pub(super) origin_body_bytes: Family<Counter>,
     pub(super) origin_desyncs: Family<Counter>,
     pub(super) origin_interim_dropped: Family<Counter>,
+    pub(super) breaker_opened: Family<Counter>,
     pub(super) client_body_bytes: Family<Counter>,
     pub(super) bytes_saved: Family<Counter>,
     pub(super) evictions: Family<Counter>,
@@ -43,6 +44,7 @@ impl Totals {
             origin_body_bytes: Family::new(&declare::ORIGIN_BODY_BYTES),
             origin_desyncs: Family::new(&declare::ORIGIN_DESYNCS),
             origin_interim_dropped: Family::new(&declare::ORIGIN_INTERIM_DROPPED),
+            breaker_opened: Family::new(&declare::BREAKER_OPENED),
             client_body_bytes: Family::new(&declare::CLIENT_BODY_BYTES),
             bytes_saved: Family::new(&declare::BYTES_SAVED),
             evictions: Family::new(&declare::STORE_EVICTIONS),
@@ -71,6 +73,7 @@ impl Totals {
             &self.origin_body_bytes,
             &self.origin_desyncs,
             &self.origin_interim_dropped,
+            &self.breaker_opened,
             &self.client_body_bytes,
             &self.bytes_saved,
             &self.evictions,
@@ -95,6 +98,7 @@ pub(super) struct Read {
     waiting: Family<Gauge>,
     running: Family<Gauge>,
     connections: Family<Gauge>,
+    breaker: Family<Gauge>,
     ready: Family<Gauge>,
     client_closings: Family<Counter>,
     origin_connections: Family<Counter>,
@@ -113,6 +117,7 @@ impl Read {
             waiting: Family::new(&declare::WAITING),
             running: Family::new(&declare::RUNNING),
             connections: Family::new(&declare::CONNECTIONS),
+            breaker: Family::new(&declare::BREAKER_STATE),
             ready: Family::new(&declare::READY),
             client_closings: Family::new(&declare::CLIENT_CLOSINGS),
             origin_connections: Family::new(&declare::ORIGIN_CONNECTIONS),
@@ -130,6 +135,7 @@ impl Read {
         self.waiting.at([]).set(readings.waiting_requests);
         self.running.at([]).set(readings.running_exchanges);
         self.connections.at([]).set(readings.connections);
+        self.breaker.at([]).set(readings.breaker);
         self.ready.at([]).set(u64::from(readings.ready));
         for (why, count) in readings.client_closings.iter().enumerate() {
             self.client_closings.at([why]).raise_to(*count);
@@ -149,6 +155,7 @@ impl Read {
             &self.waiting,
             &self.running,
             &self.connections,
+            &self.breaker,
             &self.ready,
         ];
         gauges.into_iter().for_each(|gauge| page.family(gauge, &[]));

@@ -84,7 +84,7 @@ words! {
 }
 
 /// The words of [`OriginError`], in the order of [`origin_error_place`].
-pub(super) const ORIGIN_ERRORS: [&str; 11] = [
+pub(super) const ORIGIN_ERRORS: [&str; 12] = [
     "dns_error",
     "connection_refused",
     "connection_timeout",
@@ -96,6 +96,7 @@ pub(super) const ORIGIN_ERRORS: [&str; 11] = [
     "http_protocol_error",
     "http_response_incomplete",
     "http_request_error",
+    "destination_unavailable",
 ];
 
 /// The place of an error's word among [`ORIGIN_ERRORS`]; a new variant will not compile until it has one.
@@ -112,6 +113,7 @@ pub(super) const fn origin_error_place(error: &OriginError) -> usize {
         OriginError::Protocol(_) => 8,
         OriginError::ResponseIncomplete(_) => 9,
         OriginError::RequestIncomplete(_) | OriginError::RequestLate => 10,
+        OriginError::Unavailable(_) => 11,
     }
 }
 
@@ -135,6 +137,7 @@ mod tests {
             OriginError::ResponseIncomplete(text()),
             OriginError::RequestIncomplete(text()),
             OriginError::RequestLate,
+            OriginError::Unavailable(std::time::Duration::ZERO),
         ] {
             assert_eq!(ORIGIN_ERRORS[origin_error_place(&error)], error.as_str());
         }

@@ -12,18 +12,19 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::pool::Lease;
+use super::pool::Held;
+use super::trust::After;
 use super::{BoxError, OriginError, RequestBody, failure};
 use crate::clock::Clock;
 
 /// A response body from the network.
 ///
 /// It owns the use of its connection: read to the end, the connection goes back to its pool; dropped early or broken,
-/// the connection is closed.
+/// the connection is closed, or its stream is reset.
 pub struct NetworkBody {
     /// `None` once the body has ended, in whatever way.
     inner: Option<Incoming>,
-    lease: Option<Lease>,
+    held: Option<Held>,
     silence: Option<Silence>,
 }
 
@@ -35,25 +36,27 @@ struct Silence {
 }
 
 impl NetworkBody {
-    /// `bodyless` tells an answer that must not have a body from one that happens to be empty.
-    pub(super) fn new(inner: Incoming, lease: Option<Lease>, bodyless: bool, longest: Option<Duration>) -> Self {
+    /// `after` tells an answer that must not have a body from one that happens to be empty.
+    pub(super) fn new(inner: Incoming, held: Held, after: After, longest: Option<Duration>) -> Self {
         let silence = longest.map(|longest| Silence { longest, sleep: None, waiting: false });
-        let mut body = Self { inner: Some(inner), lease, silence };
+        let mut body = Self { inner: Some(inner), held: Some(held), silence };
         if body.is_end_stream() {
-            body.end(bodyless);
+            body.end(after);
         }
         body
     }
 
     /// A body that is over, without a connection to give back.
     pub(super) fn ended() -> Self {
-        Self { inner: None, lease: None, silence: None }
+        Self { inner: None, held: None, silence: None }
     }
 
-    fn end(&mut self, bodyless: bool) {
+    fn end(&mut self, after: After) {
         self.inner = None;
-        if let Some(lease) = self.lease.take() {
-            lease.release(bodyless);
+        match self.held.take() {
+            Some(Held::Own(lease)) => lease.release(after),
+            Some(Held::Shared(permit)) => drop(permit),
+            None => {}
         }
     }
 
@@ -77,12 +80,12 @@ impl Body for NetworkBody {
                 }
                 // The end may be known with the last frame, and the reader may not poll again.
                 if this.is_end_stream() {
-                    this.end(false);
+                    this.end(After::Content);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
-                this.end(false);
+                this.end(After::Content);
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => this.fail(failure::within_body(&error)),

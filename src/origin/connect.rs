@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::pool::Pool;
+use super::pool::{H1, Pool};
+use super::preface::{Awaiting, Counted};
 use super::resolve::Names;
 use super::tls::{OriginSetupError, Tls};
 use super::{OriginError, RequestBody, failure};
@@ -25,7 +26,7 @@ const H2_PING_EVERY: Duration = Duration::from_secs(10);
 /// How long that sign may take.
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an HTTP/1.1 connection reads ahead of whoever reads its response, in bytes, and so the longest head that it takes. A
+/// What an HTTP/1.1 connection reads ahead of whoever reads its response, in bytes, and so the longest head that it takes (over HTTP/2 hyper takes 16 KiB). A
 /// client that reads slowly has this held for it a few times over: in the socket's buffer, on its way, and as its own.
 const READ_AHEAD: usize = 128 * 1024;
 
@@ -36,7 +37,7 @@ const H2_CONNECTION_WINDOW: u32 = i32::MAX as u32;
 
 /// A new connection, by the version it speaks.
 pub(super) enum Dialled {
-    H1(http1::SendRequest<RequestBody>),
+    H1(H1),
     H2(http2::SendRequest<RequestBody>),
 }
 
@@ -88,8 +89,8 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(stream);
         if h2 {
+            let io = TokioIo::new(stream);
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .keep_alive_interval(H2_PING_EVERY)
@@ -103,11 +104,10 @@ impl Connector {
             tokio::spawn(connection);
             return Ok(Dialled::H2(sender));
         }
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(READ_AHEAD)
-            .handshake(io)
-            .await
-            .map_err(|error| failure::before_head(&error, false))?;
+        let awaiting = Awaiting::default();
+        let io = TokioIo::new(Counted::new(stream, awaiting.clone()));
+        let handshake = http1::Builder::new().max_buf_size(READ_AHEAD).handshake(io).await;
+        let (sender, connection) = handshake.map_err(|error| failure::before_head(&error, false))?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await
                 && failure::is_unexpected_message(&error)
@@ -116,7 +116,7 @@ impl Connector {
                 pool.desynchronised();
             }
         });
-        Ok(Dialled::H1(sender))
+        Ok(Dialled::H1(H1 { sender, awaiting }))
     }
 }
 

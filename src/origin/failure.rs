@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use super::OriginError;
+use super::preface::TooMuch;
 
 /// A connection attempt that failed in the system or in TLS.
 pub(super) fn connecting(error: &io::Error) -> OriginError {
@@ -36,7 +37,8 @@ pub(super) fn before_head(error: &hyper::Error, streamed: bool) -> OriginError {
     if streamed && error.is_user() {
         return OriginError::RequestIncomplete(chain(error));
     }
-    if error.is_parse() || is_unexpected_message(error) {
+    let too_much = cause::<io::Error>(error).and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<TooMuch>());
+    if too_much || error.is_parse() || is_unexpected_message(error) {
         return OriginError::Protocol(chain(error));
     }
     match cause::<io::Error>(error).and_then(tls_cause) {

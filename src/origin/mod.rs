@@ -5,9 +5,11 @@
 mod body;
 mod connect;
 mod failure;
+mod framing;
 mod network;
 pub(crate) mod pem;
 mod pool;
+mod preface;
 mod resolve;
 mod tls;
 mod trust;
@@ -15,6 +17,7 @@ mod trust;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -142,9 +145,13 @@ pub enum OriginError {
     /// The connection broke before a response head came.
     #[error("connection terminated: {0}")]
     ConnectionTerminated(String),
-    /// All `origin.connections_max` connections stayed busy for `origin.connect_timeout`.
+    /// All `origin.connections_max` connections stayed busy for `origin.connect_timeout`, or as many requests waited for
+    /// one as may (`origin.queue_max`).
     #[error("all connections to the origin are busy")]
     ConnectionLimit,
+    /// The origin failed lately, and is left alone for as long as this (`origin.breaker`). It was not asked.
+    #[error("the origin failed lately and is not asked for now")]
+    Unavailable(Duration),
     /// The TLS handshake failed.
     #[error("TLS: {0}")]
     TlsProtocol(String),
@@ -184,12 +191,30 @@ impl OriginError {
             Self::ConnectionTimeout => "connection_timeout",
             Self::ConnectionTerminated(_) => "connection_terminated",
             Self::ConnectionLimit => "connection_limit_reached",
+            Self::Unavailable(_) => "destination_unavailable",
             Self::TlsProtocol(_) => "tls_protocol_error",
             Self::TlsCertificate(_) => "tls_certificate_error",
             Self::ResponseTimeout => "http_response_timeout",
             Self::Protocol(_) => "http_protocol_error",
             Self::ResponseIncomplete(_) => "http_response_incomplete",
             Self::RequestIncomplete(_) | Self::RequestLate => "http_request_error",
+        }
+    }
+
+    /// Whether it says that the origin is not well. What we or the client did says nothing about it.
+    #[must_use]
+    pub const fn is_origins_fault(&self) -> bool {
+        match self {
+            Self::Dns(_)
+            | Self::ConnectionRefused
+            | Self::ConnectionTimeout
+            | Self::ConnectionTerminated(_)
+            | Self::TlsProtocol(_)
+            | Self::TlsCertificate(_)
+            | Self::ResponseTimeout
+            | Self::Protocol(_)
+            | Self::ResponseIncomplete(_) => true,
+            Self::ConnectionLimit | Self::Unavailable(_) | Self::RequestIncomplete(_) | Self::RequestLate => false,
         }
     }
 }

@@ -15,14 +15,17 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, reque
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{NetworkBody, Upload};
 use super::connect::Connector;
-use super::pool::{Lease, Link, Pool, Shared, Want};
+use super::pool::{Held, Lease, Link, Pool, Shared, Want};
 use super::tls::OriginSetupError;
-use super::{Origin, OriginError, Outgoing, Purpose, RequestBody, failure};
+use super::trust::After;
+use super::{Origin, OriginError, Outgoing, Purpose, RequestBody, failure, framing};
 use crate::clock::Clock;
 use crate::config::{self, OriginPlace};
+use crate::rules::stream;
 
 /// In the extensions of a response whose body ends where the connection does: nothing tells a whole body from a cut one
 /// (RFC 9112 §6.3), so it must not be stored.
@@ -71,6 +74,12 @@ impl Asked {
             upgrade: request.headers.contains_key(UPGRADE),
             repeatable: is_repeatable(&request.method, body),
         }
+    }
+
+    /// Whether an answer of this status may have a body (RFC 9112 §6.3).
+    fn after(self, status: StatusCode) -> After {
+        let bodyless = self.head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        if bodyless { After::Nothing } else { After::Content }
     }
 }
 
@@ -160,16 +169,14 @@ impl NetworkOrigin {
         outgoing: &mut Outgoing<'_>,
     ) -> Result<Response<NetworkBody>, Failed> {
         let Begun { sent, asked, upload } = self.begin_shared(&mut shared, purpose, outgoing);
-        match self.head(pin!(sent), upload.as_ref(), shared.reused && asked.repeatable).await {
-            Ok(response) => {
-                let longest = self.longest_silence(asked.purpose);
-                Ok(response.map(|body| NetworkBody::new(body, None, false, longest)))
-            }
+        let Shared { generation, reused, permit, .. } = shared;
+        match self.head(pin!(sent), upload.as_ref(), reused && asked.repeatable).await {
+            Ok(response) => self.received_shared(response, permit, asked).map_err(Failed::outright),
             Err(failed) => {
                 if failed.error == OriginError::ResponseTimeout {
-                    pool.forget(shared.generation);
+                    pool.forget(generation);
                 }
-                Err(Failed { generation: shared.generation, ..failed })
+                Err(Failed { generation, ..failed })
             }
         }
     }
@@ -183,8 +190,9 @@ impl NetworkOrigin {
         parts.version = Version::HTTP_11;
         parts.uri = origin_form(parts.uri);
         nominate_te(&mut parts.headers);
-        frame(&parts.method, &mut parts.headers, &body);
-        Begun { sent: lease.sender.try_send_request(Request::from_parts(parts, body)), asked, upload }
+        state_chunks(&parts.method, &mut parts.headers, &body);
+        lease.connection.awaiting.begin();
+        Begun { sent: lease.connection.sender.try_send_request(Request::from_parts(parts, body)), asked, upload }
     }
 
     /// The same for HTTP/2.
@@ -257,24 +265,46 @@ impl NetworkOrigin {
         lease: Lease,
         asked: Asked,
     ) -> Result<Response<NetworkBody>, OriginError> {
-        let status = response.status();
-        if status == StatusCode::SWITCHING_PROTOCOLS {
+        lease.connection.awaiting.end();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             if !asked.upgrade {
                 return Err(OriginError::Protocol("101 to a request that asked for no upgrade".to_owned()));
             }
             return Ok(response.map(|_| NetworkBody::ended()));
         }
-        let bodyless = asked.head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-        if !is_delimited(response.headers())? && !bodyless {
+        let after = asked.after(response.status());
+        if !framing::is_delimited(response.headers_mut())? && after == After::Content {
             response.extensions_mut().insert(CloseDelimited);
         }
-        let longest = self.longest_silence(asked.purpose);
-        Ok(response.map(|body| NetworkBody::new(body, Some(lease), bodyless, longest)))
+        let longest = self.longest_silence(asked.purpose, response.headers());
+        Ok(response.map(|body| NetworkBody::new(body, Held::Own(lease), after, longest)))
     }
 
-    /// What passes may be a stream of events, which is silent for as long as nothing happens.
-    fn longest_silence(&self, purpose: Purpose) -> Option<Duration> {
-        (purpose != Purpose::Pass).then_some(self.progress_timeout)
+    /// Judges an HTTP/2 response head. What comes of a body that must not be resets its stream: nothing else can take it
+    /// for its own.
+    fn received_shared(
+        &self,
+        mut response: Response<Incoming>,
+        permit: OwnedSemaphorePermit,
+        asked: Asked,
+    ) -> Result<Response<NetworkBody>, OriginError> {
+        // RFC 9113 §8.6: "HTTP/2 does not support the 101 (Switching Protocols) informational status code".
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(OriginError::Protocol("101 over HTTP/2".to_owned()));
+        }
+        framing::has_length(response.headers_mut())?;
+        let after = asked.after(response.status());
+        if after == After::Nothing {
+            return Ok(response.map(|_| NetworkBody::ended()));
+        }
+        let longest = self.longest_silence(asked.purpose, response.headers());
+        Ok(response.map(|body| NetworkBody::new(body, Held::Shared(permit), after, longest)))
+    }
+
+    /// What passes may be a stream of events, which is silent for as long as nothing happens: it ends with its client.
+    fn longest_silence(&self, purpose: Purpose, headers: &HeaderMap) -> Option<Duration> {
+        let unbounded = purpose == Purpose::Pass && stream::may_be_silent(headers);
+        (!unbounded).then_some(self.progress_timeout)
     }
 
     /// The target URI of an HTTP/2 request: `:authority` instead of `Host`, the same path bytes.
@@ -327,7 +357,7 @@ fn is_repeatable(method: &Method, body: &RequestBody) -> bool {
 
 /// Says that the content of a GET or HEAD comes in chunks, where its length is not known: hyper takes such a request to have
 /// none unless it is told otherwise.
-fn frame(method: &Method, headers: &mut HeaderMap, body: &RequestBody) {
+fn state_chunks(method: &Method, headers: &mut HeaderMap, body: &RequestBody) {
     let unknown = !body.is_end_stream() && body.size_hint().exact().is_none();
     if unknown && matches!(*method, Method::GET | Method::HEAD) && !headers.contains_key(CONTENT_LENGTH) {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -349,31 +379,6 @@ fn origin_form(uri: Uri) -> Uri {
         return uri;
     }
     uri.into_parts().path_and_query.map_or_else(Uri::default, Uri::from)
-}
-
-/// Whether the message says where its body ends. Contradictions are refused: what two readers may split differently
-/// must not be read at all (RFC 9112 §6.1, §6.3).
-fn is_delimited(headers: &HeaderMap) -> Result<bool, OriginError> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(headers.contains_key(CONTENT_LENGTH)) };
-    if headers.contains_key(CONTENT_LENGTH) {
-        return Err(OriginError::Protocol("both Transfer-Encoding and Content-Length".to_owned()));
-    }
-    let name = coding.as_bytes().trim_ascii().to_ascii_lowercase();
-    let one = codings.next().is_none() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    match &*name {
-        b"chunked" if one => Ok(true),
-        // Content in a coding that was not asked for: without its label, which goes no further, nobody could decode it.
-        b"gzip" | b"x-gzip" | b"deflate" | b"compress" | b"x-compress" => Err(undecodable()),
-        // RFC 9112 §6.3: where chunked is not the final coding of a response, "the message body length is determined by
-        // reading the connection until it is closed". A name that is not registered labels nothing (`identity`).
-        _ if one => Ok(false),
-        _ => Err(undecodable()),
-    }
-}
-
-fn undecodable() -> OriginError {
-    OriginError::Protocol("a Transfer-Encoding other than chunked".to_owned())
 }
 
 fn authority(place: &OriginPlace) -> Result<Authority, OriginSetupError> {

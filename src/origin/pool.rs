@@ -1,15 +1,16 @@
 //! Connections to the origin, one pool for checks and one for everything else.
 //!
 //! An HTTP/1.1 connection is used by one request at a time and comes back only when the answer was read to its end. The
-//! one used last is used first, so that the surplus grows old and is closed. A connection whose answer had no body first
-//! waits in quarantine ([`super::trust`]). HTTP/2 needs one connection only, shared by all requests.
+//! one used last is used first, so that the surplus grows old and is closed. Until the origin has shown that it sends
+//! nothing after its answers, a connection first waits in quarantine ([`super::trust`]). HTTP/2 needs one connection only,
+//! shared by all requests.
 //!
-//! Permits bound the requests under way; parked connections make room when a new one is needed. Together they keep the
-//! open connections of a pool within `origin.connections_max`. A connection that was upgraded belongs to its tunnel and
-//! counts no more.
+//! Permits bound the requests under way, over HTTP/2 too; parked connections make room when a new one is needed. Together
+//! they keep the open connections of a pool within `origin.connections_max`. Those that wait for a permit are bounded by
+//! `origin.queue_max`. A connection that was upgraded belongs to its tunnel and counts no more.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connector, Dialled};
 use super::network::OriginCounters;
-use super::trust::{QUARANTINE, Trust};
+use super::preface::Awaiting;
+use super::trust::{After, QUARANTINE, Trust};
 use super::{OriginError, RequestBody};
 use crate::clock::Clock;
 use crate::config;
@@ -32,7 +34,12 @@ const READY_WITHIN: Duration = Duration::from_secs(5);
 /// How many connections are in quarantine at once: enough to prove an origin sound in one go.
 const QUARANTINED_MAX: usize = 8;
 
-type H1 = http1::SendRequest<RequestBody>;
+/// A connection of HTTP/1.1.
+pub(super) struct H1 {
+    pub(super) sender: http1::SendRequest<RequestBody>,
+    pub(super) awaiting: Awaiting,
+}
+
 type H2 = http2::SendRequest<RequestBody>;
 
 /// Which connection a request may get.
@@ -53,11 +60,18 @@ pub(super) enum Link {
     Shared(Shared),
 }
 
-/// The HTTP/2 connection.
+/// The use of the HTTP/2 connection by one request.
 pub(super) struct Shared {
     pub(super) sender: H2,
     pub(super) generation: u64,
     pub(super) reused: bool,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// What a response holds until it was read.
+pub(super) enum Held {
+    Own(Lease),
+    Shared(OwnedSemaphorePermit),
 }
 
 pub(super) struct Pool {
@@ -69,6 +83,9 @@ pub(super) struct Pool {
     counters: Arc<OriginCounters>,
     trust: Arc<Mutex<Trust>>,
     permits: Arc<Semaphore>,
+    /// How many wait for a permit, and how many may.
+    waiting: AtomicUsize,
+    queue_max: usize,
     parked: Mutex<Parked>,
     /// Held while dialling, so that a lost connection is replaced once.
     shared: tokio::sync::Mutex<Option<(u64, H2)>>,
@@ -81,8 +98,9 @@ pub(super) struct Pool {
 /// Connections without a request. Both lists are in order of time.
 #[derive(Default)]
 struct Parked {
-    idle: VecDeque<(Moment, H1)>,
-    quarantine: VecDeque<(Moment, H1)>,
+    /// Since when, and the silence after what is still to be counted, once it has lasted.
+    idle: VecDeque<(Moment, Option<After>, H1)>,
+    quarantine: VecDeque<(Moment, After, H1)>,
     sweeping: bool,
 }
 
@@ -103,6 +121,8 @@ impl Pool {
             counters,
             trust,
             permits: Arc::new(Semaphore::new(origin.connections_max.min(Semaphore::MAX_PERMITS))),
+            waiting: AtomicUsize::new(0),
+            queue_max: origin.queue_max,
             parked: Mutex::default(),
             shared: tokio::sync::Mutex::default(),
             generations: AtomicU64::new(0),
@@ -117,57 +137,62 @@ impl Pool {
             return None;
         }
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        let sender = self.take_idle()?;
-        Some(Link::Own { lease: self.lease(sender, permit), reused: true })
+        let connection = self.take_idle()?;
+        Some(Link::Own { lease: self.lease(connection, permit), reused: true })
     }
 
     /// A connection, within the connect timeout.
     pub(super) async fn acquire(self: &Arc<Self>, want: Want) -> Result<Link, OriginError> {
         let deadline = Instant::now() + self.connect_timeout;
-        if self.speaks_h2.load(Ordering::Relaxed) {
-            return self.acquire_shared(want, deadline).await;
-        }
         let permit = self.permit(deadline).await?;
+        if self.speaks_h2.load(Ordering::Relaxed) {
+            return self.acquire_shared(want, deadline, permit).await;
+        }
         if let Want::Any = want
-            && let Some(sender) = self.take_idle()
+            && let Some(connection) = self.take_idle()
         {
-            return Ok(Link::Own { lease: self.lease(sender, permit), reused: true });
+            return Ok(Link::Own { lease: self.lease(connection, permit), reused: true });
         }
         self.make_room();
         match self.dial(deadline).await? {
-            Dialled::H1(sender) => Ok(Link::Own { lease: self.lease(sender, permit), reused: false }),
+            Dialled::H1(connection) => Ok(Link::Own { lease: self.lease(connection, permit), reused: false }),
             Dialled::H2(sender) => {
                 self.speaks_h2.store(true, Ordering::Relaxed);
                 let generation = self.next_generation();
                 if let Ok(mut shared) = self.shared.try_lock() {
                     *shared = Some((generation, sender.clone()));
                 }
-                Ok(Link::Shared(Shared { sender, generation, reused: false }))
+                Ok(Link::Shared(Shared { sender, generation, reused: false, permit }))
             }
         }
     }
 
-    async fn acquire_shared(self: &Arc<Self>, want: Want, deadline: Instant) -> Result<Link, OriginError> {
+    async fn acquire_shared(
+        self: &Arc<Self>,
+        want: Want,
+        deadline: Instant,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Link, OriginError> {
         let locked = timeout_at(deadline, self.shared.lock()).await;
         let mut shared = locked.map_err(|_| OriginError::ConnectionTimeout)?;
         if let Some((generation, sender)) = &*shared
             && !sender.is_closed()
             && !matches!(want, Want::Fresh(after) if *generation <= after)
         {
-            return Ok(Link::Shared(Shared { sender: sender.clone(), generation: *generation, reused: true }));
+            let (sender, generation) = (sender.clone(), *generation);
+            return Ok(Link::Shared(Shared { sender, generation, reused: true, permit }));
         }
         *shared = None;
         match self.dial(deadline).await? {
             Dialled::H2(sender) => {
                 let generation = self.next_generation();
                 *shared = Some((generation, sender.clone()));
-                Ok(Link::Shared(Shared { sender, generation, reused: false }))
+                Ok(Link::Shared(Shared { sender, generation, reused: false, permit }))
             }
             // The origin changed its mind about ALPN.
-            Dialled::H1(sender) => {
+            Dialled::H1(connection) => {
                 self.speaks_h2.store(false, Ordering::Relaxed);
-                drop(shared);
-                Ok(Link::Own { lease: self.lease(sender, self.permit(deadline).await?), reused: false })
+                Ok(Link::Own { lease: self.lease(connection, permit), reused: false })
             }
         }
     }
@@ -204,12 +229,13 @@ impl Pool {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(permit);
         }
+        let _place = Waiting::join(self).ok_or(OriginError::ConnectionLimit)?;
         let acquired = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await;
         acquired.ok().and_then(Result::ok).ok_or(OriginError::ConnectionLimit)
     }
 
-    fn lease(self: &Arc<Self>, sender: H1, permit: OwnedSemaphorePermit) -> Lease {
-        Lease { sender, pool: Arc::clone(self), epoch: self.epoch.load(Ordering::Relaxed), permit }
+    fn lease(self: &Arc<Self>, connection: H1, permit: OwnedSemaphorePermit) -> Lease {
+        Lease { connection, pool: Arc::clone(self), epoch: self.epoch.load(Ordering::Relaxed), permit }
     }
 
     fn next_generation(&self) -> u64 {
@@ -220,10 +246,14 @@ impl Pool {
         let now = self.clock.moment();
         let mut parked = lock(&self.parked);
         self.tidy(&mut parked, now);
-        while let Some((_, sender)) = parked.idle.pop_back() {
-            if sender.is_ready() {
-                return Some(sender);
+        while let Some((since, after, connection)) = parked.idle.pop_back() {
+            if !connection.sender.is_ready() {
+                continue;
             }
+            if let Some(after) = after.filter(|_| now.since(since) >= QUARANTINE) {
+                lock(&self.trust).stayed_quiet(after, now);
+            }
+            return Some(connection);
         }
         None
     }
@@ -234,21 +264,21 @@ impl Pool {
         while parked.len() > self.permits.available_permits() && parked.drop_oldest() {}
     }
 
-    fn park(self: &Arc<Self>, sender: H1, epoch: u64, bodyless: bool) {
-        if sender.is_closed() {
+    fn park(self: &Arc<Self>, connection: H1, epoch: u64, after: After) {
+        if connection.sender.is_closed() {
             return;
         }
         let now = self.clock.moment();
-        let suspect = bodyless && !lock(&self.trust).is_sound(now);
+        let suspect = !lock(&self.trust).is_sound(after, now);
         let mut parked = lock(&self.parked);
         if epoch != self.epoch.load(Ordering::Relaxed) {
             return;
         }
         self.tidy(&mut parked, now);
         if !suspect {
-            parked.idle.push_back((now, sender));
+            parked.idle.push_back((now, Some(after), connection));
         } else if parked.quarantine.len() < QUARANTINED_MAX.min(self.idle_max) {
-            parked.quarantine.push_back((now.after(QUARANTINE), sender));
+            parked.quarantine.push_back((now.after(QUARANTINE), after, connection));
         }
         // A suspect that finds the quarantine full is closed here: under load, making room for each newcomer would let
         // none of them stay long enough to prove anything.
@@ -261,19 +291,19 @@ impl Pool {
 
     /// Ends quarantines that are over, and drops what was idle for too long.
     fn tidy(&self, parked: &mut Parked, now: Moment) {
-        while let Some((until, sender)) = parked.quarantine.pop_front_if(|(until, _)| *until <= now) {
+        while let Some((until, after, connection)) = parked.quarantine.pop_front_if(|(until, ..)| *until <= now) {
             // A connection that was closed proves nothing; stray bytes have been reported by its driver.
-            if sender.is_ready() {
-                lock(&self.trust).stayed_quiet(now);
+            if connection.sender.is_ready() {
+                lock(&self.trust).stayed_quiet(after, now);
                 // Idle since its answer, however late it is let out: the origin counts from there too.
                 let since = until.before(QUARANTINE);
-                let at = parked.idle.partition_point(|(other, _)| *other <= since);
-                parked.idle.insert(at, (since, sender));
+                let at = parked.idle.partition_point(|(other, ..)| *other <= since);
+                parked.idle.insert(at, (since, None, connection));
             }
         }
         let expired = now.before(self.idle_timeout);
         let full = now.since(Moment::default()) >= self.idle_timeout;
-        while full && parked.idle.pop_front_if(|(since, _)| *since <= expired).is_some() {}
+        while full && parked.idle.pop_front_if(|(since, ..)| *since <= expired).is_some() {}
     }
 
     /// Keeps parked connections from outliving their time when no traffic comes by. Ends when nothing is parked.
@@ -301,35 +331,52 @@ impl Parked {
     }
 
     fn drop_oldest(&mut self) -> bool {
-        self.idle.pop_front().or_else(|| self.quarantine.pop_front()).is_some()
+        self.idle.pop_front().is_some() || self.quarantine.pop_front().is_some()
+    }
+}
+
+/// A place among those that wait for a permit.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn join(pool: &'a Pool) -> Option<Self> {
+        let more = |waiting: usize| (waiting < pool.queue_max).then_some(waiting + 1);
+        let joined = pool.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        joined.is_ok().then_some(Self(&pool.waiting))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// The use of one HTTP/1.1 connection. Dropping it closes the connection; [`Lease::release`] gives it back.
 pub(super) struct Lease {
-    pub(super) sender: H1,
+    pub(super) connection: H1,
     pool: Arc<Pool>,
     epoch: u64,
     permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
-    /// The answer was read to its end. `bodyless` says that it must not have had a body, so that none was read.
-    pub(super) fn release(self, bodyless: bool) {
-        let Self { mut sender, pool, epoch, permit } = self;
-        if sender.is_ready() {
-            pool.park(sender, epoch, bodyless);
+    /// The answer was read to its end.
+    pub(super) fn release(self, after: After) {
+        let Self { mut connection, pool, epoch, permit } = self;
+        if connection.sender.is_ready() {
+            pool.park(connection, epoch, after);
             // Only now: whoever waits for the permit is to find the connection.
             drop(permit);
             return;
         }
-        if sender.is_closed() {
+        if connection.sender.is_closed() {
             return;
         }
         // The driver has not come round to it yet, or is still writing the request's content.
         tokio::spawn(async move {
-            if let Ok(Ok(())) = timeout(READY_WITHIN, sender.ready()).await {
-                pool.park(sender, epoch, bodyless);
+            if let Ok(Ok(())) = timeout(READY_WITHIN, connection.sender.ready()).await {
+                pool.park(connection, epoch, after);
             }
             drop(permit);
         });

@@ -1,14 +1,16 @@
-//! Whether the origin is known to send nothing after an answer that has no body.
+//! Whether the origin is known to send nothing after its answers.
 //!
-//! Bytes that come late after such an answer would be read as the answer to the next request on that connection. So the
-//! connection waits in quarantine, unless this module says that the origin has shown itself sound. What is learned is
-//! forgotten after a while: the thing behind the address may have been deployed anew.
+//! Bytes that come late after an answer would be read as the answer to the next request on that connection: the body of an
+//! answer that must not have one, or what is longer than its `Content-Length`. So the connection waits in quarantine,
+//! unless this module says that the origin has shown itself sound. That is learned for answers without a body and with one
+//! by themselves, as an origin has different faults in each. It is forgotten after a while, and learned anew from
+//! connections that were idle as long anyway: the thing behind the address may have been deployed anew.
 
 use std::time::Duration;
 
 use crate::rules::moment::Moment;
 
-/// How long a connection must stay silent after an answer without a body before it is reused.
+/// How long a connection must stay silent after an answer before it is reused.
 pub(super) const QUARANTINE: Duration = Duration::from_millis(250);
 
 /// How many quarantines must end in silence, in a row, before they are skipped.
@@ -17,22 +19,45 @@ const QUIET_ENOUGH: u32 = 4;
 /// How long they are then skipped.
 const BELIEVED_FOR: Duration = Duration::from_secs(600);
 
+/// After which answer a connection is without a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// One that must not have a body.
+    Nothing,
+    /// One that may.
+    Content,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Trust {
+    nothing: Learned,
+    content: Learned,
+}
+
+#[derive(Debug, Default)]
+struct Learned {
     quiet: u32,
     sound_until: Option<Moment>,
 }
 
 impl Trust {
-    pub(super) fn is_sound(&self, now: Moment) -> bool {
-        self.sound_until.is_some_and(|until| now < until)
+    pub(super) fn is_sound(&self, after: After, now: Moment) -> bool {
+        let learned = match after {
+            After::Nothing => &self.nothing,
+            After::Content => &self.content,
+        };
+        learned.sound_until.is_some_and(|until| now < until)
     }
 
-    /// A quarantine ended in silence.
-    pub(super) fn stayed_quiet(&mut self, now: Moment) {
-        self.quiet += 1;
-        if self.quiet >= QUIET_ENOUGH {
-            *self = Self { quiet: 0, sound_until: Some(now.after(BELIEVED_FOR)) };
+    /// A connection was silent for as long as a quarantine takes.
+    pub(super) fn stayed_quiet(&mut self, after: After, now: Moment) {
+        let learned = match after {
+            After::Nothing => &mut self.nothing,
+            After::Content => &mut self.content,
+        };
+        learned.quiet += 1;
+        if learned.quiet >= QUIET_ENOUGH {
+            *learned = Learned { quiet: 0, sound_until: Some(now.after(BELIEVED_FOR)) };
         }
     }
 
@@ -48,29 +73,47 @@ mod tests {
 
     const START: Moment = Moment::from_nanos(0);
 
+    const BOTH: [After; 2] = [After::Nothing, After::Content];
+
     fn after_quarantines(count: u32) -> Trust {
         let mut trust = Trust::default();
-        (0..count).for_each(|_| trust.stayed_quiet(START));
+        for after in BOTH {
+            (0..count).for_each(|_| trust.stayed_quiet(after, START));
+        }
         trust
     }
 
     #[test]
     fn an_origin_is_sound_after_four_quiet_quarantines() {
-        assert!(!after_quarantines(3).is_sound(START));
-        assert!(after_quarantines(4).is_sound(START));
+        for after in BOTH {
+            assert!(!after_quarantines(3).is_sound(after, START));
+            assert!(after_quarantines(4).is_sound(after, START));
+        }
     }
 
     #[test]
-    fn soundness_is_forgotten_after_ten_minutes() {
-        let trust = after_quarantines(4);
-        assert!(trust.is_sound(START.after(Duration::from_secs(599))));
-        assert!(!trust.is_sound(START.after(Duration::from_secs(600))));
+    fn silence_after_one_kind_of_answer_says_nothing_about_the_other() {
+        for (quiet, other) in [(After::Nothing, After::Content), (After::Content, After::Nothing)] {
+            let mut trust = Trust::default();
+            (0..QUIET_ENOUGH).for_each(|_| trust.stayed_quiet(quiet, START));
+            assert!(trust.is_sound(quiet, START) && !trust.is_sound(other, START));
+        }
+    }
+
+    #[test]
+    fn soundness_is_forgotten_after_ten_minutes_unless_it_is_shown_again() {
+        let mut trust = after_quarantines(4);
+        let (before, then) = (START.after(Duration::from_secs(599)), START.after(Duration::from_secs(600)));
+        assert!(trust.is_sound(After::Nothing, before));
+        assert!(!trust.is_sound(After::Nothing, then));
+        (0..QUIET_ENOUGH).for_each(|_| trust.stayed_quiet(After::Nothing, before));
+        assert!(trust.is_sound(After::Nothing, then));
     }
 
     #[test]
     fn one_stray_byte_costs_the_origin_its_soundness() {
         let mut trust = after_quarantines(4);
         trust.broken();
-        assert!(!trust.is_sound(START));
+        assert!(BOTH.iter().all(|after| !trust.is_sound(*after, START)));
     }
 }

@@ -216,6 +216,10 @@ impl<O: Origin> Proxy<O> {
             match body.frame().await {
                 None => break None,
                 Some(Err(error)) => return failed(errand, error),
+                // What is compared is waited for, so it is not waited for without end.
+                Some(Ok(_)) if !body.is_end_stream() && self.is_overdue(&errand) => {
+                    return failed(errand, OriginError::ResponseTimeout);
+                }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => {
                         self.watch.metrics.origin_body_bytes(Purpose::Check, chunk.len() as u64);

@@ -249,7 +249,7 @@ impl<O: Origin> Proxy<O> {
         Found::Confirmed(confirmation)
     }
 
-    /// Sends a request to the origin and times it.
+    /// Sends a request to the origin, unless the breaker holds it back, and times it.
     pub(super) async fn ask_origin(
         &self,
         errand: &Errand,
@@ -257,10 +257,19 @@ impl<O: Origin> Proxy<O> {
         outgoing: &mut Outgoing<'_>,
     ) -> Result<(Response<O::Body>, Exchange), OriginError> {
         let asked = self.clock.now();
+        let admitted = self.shared.breaker.admit(asked.at);
+        let admitted = admitted.inspect_err(|error| self.watch.metrics.held_back(purpose, error))?;
         let response = self.origin.send(purpose, outgoing).await;
         let answered = self.clock.now();
         let took = answered.at.since(asked.at);
         self.watch.metrics.origin(purpose, response.as_ref().map(Response::status), took);
+        if admitted.ended(&response, answered.at) {
+            self.watch.metrics.breaker_opened();
+            tracing::warn!(
+                error = response.as_ref().err().map(tracing::field::display),
+                "the origin fails; it is left alone for a while"
+            );
+        }
         Ok((response?, Exchange { standing: errand.standing, asked: asked.wall, answered }))
     }
 

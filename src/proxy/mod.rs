@@ -9,6 +9,7 @@
 mod answer;
 mod audit;
 mod bounded;
+mod breaker;
 mod checks;
 mod digest;
 mod draft;
@@ -63,6 +64,7 @@ use self::take_in::Fillings;
 use self::target::Target;
 use self::visit::{Ride, Visit, Watch};
 
+pub use self::breaker::OriginBreaker;
 pub use self::exchange::Answer;
 pub use self::visit::Settled;
 
@@ -74,6 +76,8 @@ pub struct Shared<O: Origin> {
     pub flights: Flights<ExchangeKey, Answer<O::Body>>,
     /// The budget of bodies being filled.
     pub fill_memory: Arc<FillMemory>,
+    /// Whether the origin is asked.
+    pub breaker: OriginBreaker,
     /// Ends client connections; tunnels hold it too.
     drain: Drain,
     /// Bodies being filled whose tag can be asked about.
@@ -156,6 +160,7 @@ impl<O: Origin> Shared<O> {
             }),
             flights: Flights::new(clock, config.limits.waiters, patience),
             fill_memory: Arc::new(FillMemory::new(config.cache.fill_memory)),
+            breaker: OriginBreaker::new(origin.breaker),
             drain,
             fillings: Fillings::default(),
         }
@@ -175,6 +180,7 @@ impl<O: Origin> Proxy<O> {
         access_log: &Arc<AccessLog>,
         clock: Clock,
     ) -> Result<Self, SetupError> {
+        shared.breaker.configure(config.origin.breaker);
         let names = config.routes.iter().map(|route| &*route.policy.name);
         let watch = Arc::new(Watch {
             metrics: Arc::clone(metrics),

@@ -1,6 +1,7 @@
 //! Replies: the one place that turns what was found into a response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -233,7 +234,7 @@ impl<O: Origin> Proxy<O> {
     pub(super) fn render_failed(&self, visit: Visit, error: &OriginError, ride: Ride) -> Response<Body<O::Body>> {
         let status = match error {
             OriginError::ConnectionTimeout | OriginError::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
-            OriginError::ConnectionLimit => StatusCode::SERVICE_UNAVAILABLE,
+            OriginError::ConnectionLimit | OriginError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             OriginError::RequestIncomplete(_) => StatusCode::BAD_REQUEST,
             OriginError::RequestLate => StatusCode::REQUEST_TIMEOUT,
             OriginError::Dns(_)
@@ -245,18 +246,18 @@ impl<O: Origin> Proxy<O> {
             | OriginError::ResponseIncomplete(_) => StatusCode::BAD_GATEWAY,
         };
         let outcome = Outcome::new(Kind::Failed, error.as_str());
-        self.problem(visit, status, outcome, ride, error.as_str(), &error.to_string())
+        let mut response = self.problem(visit, status, outcome, ride, error.as_str(), &error.to_string());
+        if let OriginError::Unavailable(left) = error {
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after(*left));
+        }
+        response
     }
 
     /// A refusal, and what was wrong.
     pub(super) fn render_refused(&self, visit: Visit, refusal: Refusal) -> Response<Body<O::Body>> {
         let Told { status, error, detail } = refusal.told();
         let outcome = Outcome::new(Kind::Refused, refusal.as_str());
-        let mut response = self.problem(visit, status, outcome, Ride::default(), error, detail);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        self.problem(visit, status, outcome, Ride::default(), error, detail)
     }
 
     /// An answer of our own: `Proxy-Status` for machines, `application/problem+json` (RFC 9457) for people.
@@ -279,12 +280,23 @@ impl<O: Origin> Proxy<O> {
         let mut parts = parts(status, HeaderMap::new());
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // RFC 9110 §15.6.4: with a 503, the server "MAY send a Retry-After header field [..] to suggest an appropriate
+        // amount of time for the client to wait".
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            parts.headers.insert(header::RETRY_AFTER, retry_after(Duration::ZERO));
+        }
         if let Ok(value) = HeaderValue::try_from(format!("truehit; error={error}")) {
             parts.headers.insert(PROXY_STATUS, value);
         }
         let settled = visit.settle(outcome, status, ride);
         Response::from_parts(parts, Body::new(Content::Full(text, None), settled))
     }
+}
+
+/// `Retry-After` (RFC 9110 §10.2.3) for this time: whole seconds, one at least.
+fn retry_after(left: Duration) -> HeaderValue {
+    let begun = u64::from(left.subsec_nanos() > 0);
+    HeaderValue::from((left.as_secs() + begun).max(1))
 }
 
 /// `Via` and `Cache-Status`: what an intermediary adds to every response that it forwards or stores. Where the route keeps

@@ -16,7 +16,7 @@ use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX, Remembered, is_erro
 use super::partial::framing;
 use crate::fill::{Fill, Hold, Pump, Reader};
 use crate::metrics::EvictionCause;
-use crate::origin::{Origin, OriginError, Purpose};
+use crate::origin::{CloseDelimited, Origin, OriginError, Purpose};
 use crate::rules::admit::{admit, refused_at_sight};
 use crate::rules::ask::Ask;
 use crate::rules::collapse;
@@ -85,6 +85,8 @@ pub(super) struct Opened {
     pump: Pump,
     known: Known,
     exchange: Exchange,
+    /// Whether only the end of the connection ends the body.
+    close_delimited: bool,
 }
 
 /// A representation on its way in: its head, its body as it arrives, and for whom.
@@ -273,6 +275,7 @@ impl<O: Origin> Proxy<O> {
     pub(super) fn open(&self, errand: &Errand, intake: Intake) -> (Arc<Filled>, Opened) {
         let Intake { answered, mut answer, head, part, known, why, purpose, exchange } = intake;
         fields::remove_hop_by_hop(&mut answer.headers);
+        let close_delimited = answer.extensions.get::<CloseDelimited>().is_some();
         let (fill, pump) = Fill::start(Arc::clone(&self.shared.fill_memory), errand.policy.object_max);
         let filled = Arc::new(Filled {
             fill,
@@ -287,7 +290,7 @@ impl<O: Origin> Proxy<O> {
             confirmed: false,
             purpose,
         });
-        (filled, Opened { pump, known, exchange })
+        (filled, Opened { pump, known, exchange, close_delimited })
     }
 
     /// Takes its body in, in a task of its own.
@@ -320,7 +323,7 @@ impl<O: Origin> Proxy<O> {
 
     /// Takes a body in to its end, and stores it if all of it was recorded.
     async fn pump(&self, errand: &Errand, filled: &Filled, mut body: O::Body, opened: Opened) {
-        let Opened { pump, known, exchange } = opened;
+        let Opened { pump, known, exchange, close_delimited } = opened;
         // The hint speaks of what is still to come.
         let declared = body.size_hint().exact().map(|rest| rest + known.len());
         let Known { before, after, mut trailers } = known;
@@ -342,8 +345,16 @@ impl<O: Origin> Proxy<O> {
                         self.watch.metrics.origin_body_bytes(filled.purpose, chunk.len() as u64);
                         // The last chunk is held back until the whole is stored: a client that has read it may ask
                         // again at once, and should find it. (It goes out even if the whole contradicts its digest: the
-                        // rest has gone already, and the client has the field to judge by.)
-                        if body.is_end_stream() { last = Some(chunk) } else { pump.push(chunk) }
+                        // rest has gone already, and the client has the field to judge by. But where nothing else says
+                        // that the whole is there, the digest says that it is not.)
+                        if body.is_end_stream() {
+                            last = Some(chunk)
+                        } else {
+                            pump.push(chunk)
+                        }
+                        if last.is_none() && self.is_overdue(errand) {
+                            pump.stop_recording(SkipReason::TooSlow);
+                        }
                     }
                     Err(frame) => trailers = frame.into_trailers().ok(),
                 },
@@ -358,12 +369,22 @@ impl<O: Origin> Proxy<O> {
         };
         if let Err(skip) = stored {
             self.watch.metrics.not_stored(skip);
+            pump.stop_recording(skip);
             if skip == SkipReason::Contradicted {
                 tracing::warn!(target = %errand.ask.target, "a response contradicts its own length or digest");
+                if close_delimited {
+                    let cut = "the connection closed before the content that its digest speaks of".to_owned();
+                    return pump.fail(OriginError::ResponseIncomplete(cut));
+                }
             }
         }
         last.into_iter().for_each(|chunk| pump.push(chunk));
         pump.finish(trailers);
+    }
+
+    /// Whether an exchange has taken as long as what it brings may be recorded or compared.
+    pub(super) fn is_overdue(&self, errand: &Errand) -> bool {
+        self.clock.moment().since(errand.standing.confirmed) > self.config.origin.total_timeout
     }
 
     /// What passes may be silent for as long as it likes. What is recorded may not, whether its client still waits or not.

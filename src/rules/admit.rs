@@ -1,6 +1,6 @@
 //! Whether a response may be stored (RFC 9111 §3), decided on its head.
 
-use http::{HeaderMap, StatusCode, header, response};
+use http::{StatusCode, header, response};
 
 use super::ask::Ask;
 use super::moment::Moment;
@@ -8,7 +8,7 @@ use super::outcome::SkipReason;
 use super::policy::{Policy, Verify};
 use super::stored::StoredHead;
 use super::vary::Vary;
-use super::{freshness, integrity, targeted};
+use super::{freshness, integrity, stream, targeted};
 
 /// What is known of a response body before it arrives.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ pub fn admit(
         ),
         (answer.headers.contains_key(header::SET_COOKIE) && !policy.set_cookie, SkipReason::SetCookie),
         (head.vary == Vary::Star, SkipReason::VaryStar),
-        (is_event_stream(&answer.headers), SkipReason::EventStream),
+        (stream::is_event_stream(&answer.headers), SkipReason::EventStream),
         // RFC 9112 §8: an incomplete response cannot be told from a complete one, but by a digest.
         (
             framing.close_delimited
@@ -96,15 +96,6 @@ fn storable_status(status: StatusCode, head: &StoredHead, policy: &Policy) -> bo
     }
 }
 
-/// A stream of events has no end to wait for.
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
-}
-
 /// Under `when-stale`, a response that is not fresh now, that nothing allows to be served stale, and that cannot be
 /// validated, could never be used. Only a 200 is validated: no other status is what a 304 speaks of.
 ///
@@ -132,6 +123,7 @@ impl SkipReason {
             | Self::SetCookie
             | Self::Authorization
             | Self::TooLarge
+            | Self::TooSlow
             | Self::CloseDelimited
             | Self::EventStream
             | Self::NeverUsable

@@ -37,6 +37,7 @@ pub mod promise;
 pub mod admit;
 pub mod posted;
 
+pub mod breaker;
 pub mod clock_tag;
 pub mod completion;
 pub mod digest;
@@ -60,6 +61,7 @@ pub mod range;
 pub mod recognise;
 pub mod request_fields;
 mod stored_fields;
+pub mod stream;
 mod tag_list;
 pub mod targeted;
 pub mod validator;

@@ -197,6 +197,8 @@ words! {
         Authorization = "authorization",
         /// Larger than `object_max`.
         TooLarge = "too-large",
+        /// It was still arriving after `origin.total_timeout`.
+        TooSlow = "too-slow",
         /// No room among the bodies being filled (`cache.fill_memory`).
         FillMemory = "fill-memory",
         /// Delimited by closing the connection: truncation cannot be seen.

@@ -51,7 +51,17 @@ const SECTIONS: [Section; 8] = [
     Section { letter: 'A', title: "Framing and smuggling", rows: framing::ROWS, tests: &[include_str!("framing.rs")] },
     Section { letter: 'B', title: "Target, host, method", rows: targets::ROWS, tests: &[include_str!("targets.rs")] },
     Section { letter: 'C', title: "Poisoning and leakage", rows: keeping::ROWS, tests: &[include_str!("keeping.rs")] },
-    Section { letter: 'D', title: "Origins that misbehave", rows: origins::ROWS, tests: &[include_str!("origins.rs")] },
+    Section {
+        letter: 'D',
+        title: "Origins that misbehave",
+        rows: origins::ROWS,
+        tests: &[
+            include_str!("origins/bodies.rs"),
+            include_str!("origins/heads.rs"),
+            include_str!("origins/late.rs"),
+            include_str!("origins/reach.rs"),
+        ],
+    },
     Section { letter: 'E', title: "Conditions and ranges", rows: methods::ROWS, tests: &[include_str!("methods.rs")] },
     Section {
         letter: 'F',

@@ -212,3 +212,44 @@ async fn a_batch_that_was_queued_before_vary_was_known_is_split_when_a_check_con
     assert_eq!(other.await.unwrap().text(), "for b", "the check spoke of the other tenant's variant");
     origin.done();
 }
+
+/// An origin with a bug of ours in it: its first exchange panics.
+struct Panics {
+    script: Script,
+    again: std::sync::atomic::AtomicBool,
+}
+
+impl truehit::origin::Origin for Panics {
+    type Body = crate::script::ScriptBody;
+
+    async fn send(
+        &self,
+        purpose: truehit::origin::Purpose,
+        outgoing: &mut truehit::origin::Outgoing<'_>,
+    ) -> Result<http::Response<Self::Body>, OriginError> {
+        if !self.again.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            settle().await;
+            panic!("an exchange that panics");
+        }
+        self.script.send(purpose, outgoing).await
+    }
+}
+
+/// Catalogue F8.
+#[tokio::test(start_paused = true)]
+async fn followers_survive_a_leader_that_panics() {
+    let origin = Script::new();
+    for _ in 0..10 {
+        origin.expects("GET /a", ok("content").etag("\"1\""));
+    }
+    let house = House::new(Panics { script: origin.clone(), again: false.into() });
+    let readers: Vec<_> = (0..10)
+        .map(|_| {
+            let house = house.clone();
+            tokio::spawn(async move { house.get("/a").await })
+        })
+        .collect();
+    for reader in readers {
+        assert_eq!(reader.await.unwrap().text(), "content");
+    }
+}

@@ -7,6 +7,7 @@ mod house;
 mod script;
 
 mod audit;
+mod breaker;
 mod check;
 mod collapse;
 mod errors;

@@ -167,3 +167,47 @@ async fn what_has_no_content_is_stored_before_its_head_goes_out() {
     assert_eq!(house.open("/a").await.headers()["age"], "0", "the client may ask again at once");
     origin.done();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_drips_is_recorded_for_as_long_as_it_may_be_and_goes_on_to_who_reads_it() {
+    let origin = Script::new();
+    let (answer, pieces) = ok("").etag("\"1\"").streamed();
+    origin.expects("GET /a", answer).expects_with("GET /a", &[("if-none-match", None)], ok("anew"));
+    let house = House::new(origin.clone());
+    let mut body = house.open("/a").await.into_body();
+    for _ in 0..61 {
+        pieces.send(Ok(Frame::data("drop".into()))).unwrap();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "drop");
+        tokio::time::advance(std::time::Duration::from_secs(10)).await;
+    }
+    pieces.send(Ok(Frame::data("last".into()))).unwrap();
+    drop(pieces);
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "last");
+    assert_eq!(house.metric("truehit_not_stored_total{reason=\"too-slow\"}"), 1.0);
+    assert_eq!(house.get("/a").await.text(), "anew");
+    origin.done();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_by_bytes_that_drip_fails_in_time() {
+    let origin = Script::new();
+    origin.expects("GET /a", ok(&"drop".repeat(100)));
+    let house = House::with(origin.clone(), |policy| policy.check = CheckHow::Only(Strategy::Body));
+    house.get("/a").await;
+    let (answer, pieces) = ok("").streamed();
+    origin.expects("GET /a", answer);
+    let check = tokio::spawn({
+        let house = house.clone();
+        async move { house.get("/a").await }
+    });
+    settle().await;
+    for _ in 0..62 {
+        // The check may be over.
+        let _ = pieces.send(Ok(Frame::data("drop".into())));
+        settle().await;
+        tokio::time::advance(std::time::Duration::from_secs(10)).await;
+    }
+    assert_eq!(check.await.unwrap().status, 504);
+    assert!(pieces.is_closed(), "its connection is given up");
+    origin.done();
+}

@@ -103,6 +103,10 @@ impl<O: Origin> House<O> {
         let (access_log, _guard) = AccessLog::to(std::io::sink(), 1, false);
         let shared = Arc::new(Shared::new(&config, Drain::default(), &metrics, clock));
         let access_log = Arc::new(access_log);
+        let read = Arc::downgrade(&shared);
+        metrics.on_scrape(move |readings| {
+            readings.breaker = read.upgrade().map_or(0, |shared| shared.breaker.standing() as u64);
+        });
         let proxy = Proxy::new(origin, Arc::new(config), Arc::clone(&shared), &metrics, &access_log, clock).unwrap();
         Self { proxy: Arc::new(proxy), metrics, shared }
     }

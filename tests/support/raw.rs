@@ -16,6 +16,22 @@ pub async fn soon<F: IntoFuture>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("nothing happened for 20 s")
 }
 
+/// Lets as much time pass as a connection must stay silent before it is used again. What is under way gets where it goes
+/// first.
+pub async fn quarantine() {
+    pass(Duration::from_millis(250)).await;
+}
+
+/// Moves the time.
+pub async fn pass(time: Duration) {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 /// A listener on a port that the system chose.
 pub struct RawOrigin {
     listener: TcpListener,

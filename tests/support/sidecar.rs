@@ -115,7 +115,9 @@ impl Sidecar {
     }
 
     pub async fn stream(&self) -> TcpStream {
-        soon(TcpStream::connect(self.address())).await.unwrap()
+        let stream = soon(TcpStream::connect(self.address())).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
     }
 
     /// `GET target` on a connection of its own.

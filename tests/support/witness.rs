@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::*;
-
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Heard {

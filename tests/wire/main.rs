@@ -35,5 +35,5 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use peers::{Answer, Client, Content, Origin, ask, empty, full};
-use raw::{Raw, RawOrigin, ok, soon};
+use raw::{Raw, RawOrigin, ok, quarantine, soon};
 use sidecar::Sidecar;

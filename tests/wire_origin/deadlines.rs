@@ -57,12 +57,26 @@ async fn a_body_that_falls_silent_is_a_response_timeout() {
 }
 
 #[tokio::test]
-async fn a_stream_that_passes_may_be_silent() {
+async fn what_passes_may_not_fall_silent_either() {
     let server = RawOrigin::start().await;
     let origin = client(&config::Origin { progress_timeout: SHORT, ..settings(place(server.address)) });
     let script = async {
         let mut connection = server.accept().await;
         connection.answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort").await;
+        connection.closed().await;
+    };
+    let requests = async { text(pass(&origin, get("/")).await.unwrap()).await };
+    assert_eq!(tokio::join!(script, requests).1, Err(OriginError::ResponseTimeout));
+}
+
+#[tokio::test]
+async fn a_stream_of_events_that_passes_may_be_silent() {
+    let server = RawOrigin::start().await;
+    let origin = client(&config::Origin { progress_timeout: SHORT, ..settings(place(server.address)) });
+    let script = async {
+        let mut connection = server.accept().await;
+        let events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 10\r\n\r\nshort";
+        connection.answer(events).await;
         tokio::time::sleep(SHORT * 3).await;
         connection.write("later").await;
     };

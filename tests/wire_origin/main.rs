@@ -21,8 +21,9 @@ use http_body_util::{BodyExt, Full};
 use truehit::clock::Clock;
 use truehit::config::{self, OriginPlace, OriginProtocol, OriginTls};
 use truehit::origin::{NetworkBody, NetworkOrigin, Origin, OriginError, Purpose, RequestBody};
+use truehit::rules::breaker::BreakerSettings;
 
-use raw::soon;
+use raw::{quarantine, soon};
 
 fn place(address: SocketAddr) -> OriginPlace {
     OriginPlace::Tcp { tls: false, host: address.ip().to_string(), port: address.port() }
@@ -37,9 +38,12 @@ fn settings(place: OriginPlace) -> config::Origin {
         connect_timeout: Duration::from_secs(10),
         response_timeout: Duration::from_secs(10),
         progress_timeout: Duration::from_secs(10),
+        total_timeout: Duration::from_secs(600),
         idle_timeout: Duration::from_secs(4),
         idle_max: 16,
         connections_max: 16,
+        queue_max: 16,
+        breaker: BreakerSettings { failures: 0, open_for: Duration::from_secs(1), open_max: Duration::from_secs(1) },
     }
 }
 

@@ -19,6 +19,7 @@ async fn a_connection_whose_answer_was_read_to_its_end_is_used_again() {
     };
     let requests = async {
         assert_eq!(text(fetch(&origin, get("/1")).await.unwrap()).await.unwrap(), "one");
+        quarantine().await;
         assert_eq!(text(fetch(&origin, get("/2")).await.unwrap()).await.unwrap(), "two");
     };
     tokio::join!(script, requests);
@@ -86,6 +87,7 @@ async fn a_get_on_a_pooled_connection_that_closes_is_sent_once_more() {
     };
     let requests = async {
         text(fetch(&origin, get("/1")).await.unwrap()).await.unwrap();
+        quarantine().await;
         assert_eq!(text(fetch(&origin, get("/2")).await.unwrap()).await.unwrap(), "two");
     };
     tokio::join!(script, requests);
@@ -112,6 +114,7 @@ async fn a_post_is_never_sent_twice() {
     };
     let requests = async {
         text(fetch(&origin, get("/1")).await.unwrap()).await.unwrap();
+        quarantine().await;
         fetch(&origin, post("content")).await.err()
     };
     let (_, failed) = tokio::join!(script, requests);
@@ -137,6 +140,7 @@ async fn a_query_on_a_pooled_connection_that_closes_is_sent_once_more_with_its_c
     };
     let requests = async {
         text(fetch(&origin, get("/1")).await.unwrap()).await.unwrap();
+        quarantine().await;
         let query = request(Method::QUERY, "/2").map(|_| RequestBody::Full("content".into()));
         assert_eq!(text(fetch(&origin, query).await.unwrap()).await.unwrap(), "two");
     };
@@ -206,21 +210,25 @@ async fn stray_bytes_empty_the_pool() {
 
 #[tokio::test]
 async fn a_connection_is_used_again_after_a_quiet_quarantine_and_at_once_after_four() {
+    for answer in ["HTTP/1.1 304 Not Modified\r\n\r\n", &ok("content")] {
+        used_again_after_four_quarantines(answer).await;
+    }
+}
+
+async fn used_again_after_four_quarantines(answer: &str) {
     let server = RawOrigin::start().await;
     let origin = to(server.address);
     let script = async {
         let mut connection = server.accept().await;
         for _ in 0..6 {
-            connection.answer("HTTP/1.1 304 Not Modified\r\n\r\n").await;
+            connection.answer(answer).await;
         }
     };
     let requests = async {
         for quarantines in 0..6 {
             text(check(&origin, get("/")).await.unwrap()).await.unwrap();
             if quarantines < 4 {
-                tokio::time::pause();
-                tokio::time::advance(Duration::from_millis(250)).await;
-                tokio::time::resume();
+                quarantine().await;
             }
         }
     };
@@ -250,9 +258,7 @@ async fn under_load_the_first_in_quarantine_stay_and_prove_the_origin_sound() {
         for _ in 0..MANY {
             text(check(&origin, get("/")).await.unwrap()).await.unwrap();
         }
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_millis(250)).await;
-        tokio::time::resume();
+        quarantine().await;
         for _ in 0..MANY {
             text(check(&origin, get("/")).await.unwrap()).await.unwrap();
         }
@@ -279,6 +285,37 @@ async fn requests_above_the_limit_wait_for_the_connect_timeout() {
     assert_eq!(fetch(&origin, get("/")).await.err(), Some(OriginError::ConnectionLimit));
 }
 
+#[tokio::test]
+async fn more_requests_than_may_wait_are_refused_at_once() {
+    let server = RawOrigin::start().await;
+    let origin = client(&config::Origin {
+        connections_max: 1,
+        queue_max: 2,
+        connect_timeout: Duration::from_secs(3600),
+        ..settings(place(server.address))
+    });
+    let script = async {
+        let mut connection = server.accept().await;
+        connection.answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+        connection
+    };
+    let (mut connection, held) = tokio::join!(script, fetch(&origin, get("/")));
+    let waiting = async {
+        let (one, two) = tokio::join!(fetch(&origin, get("/1")), fetch(&origin, get("/2")));
+        assert!(one.is_ok() && two.is_ok());
+    };
+    let script = async {
+        assert_eq!(fetch(&origin, get("/3")).await.err(), Some(OriginError::ConnectionLimit));
+        // Their turn comes when the first is done, one after the other.
+        connection.write("first").await;
+        assert_eq!(text(held.unwrap()).await.unwrap(), "first");
+        for _ in 0..2 {
+            server.accept().await.answer("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+        }
+    };
+    tokio::join!(waiting, script);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_requests_need_no_more_connections_than_there_are_at_once() {
     const CLIENTS: usize = 8;
@@ -295,6 +332,12 @@ async fn many_requests_need_no_more_connections_than_there_are_at_once() {
             });
         }
     });
+    // Until it is known to be sound, each request has a connection of its own.
+    let shown: Vec<_> = futures_util::future::join_all((0..4).map(|_| fetch(&origin, get("/")))).await;
+    for response in shown {
+        text(response.unwrap()).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(250)).await;
     let clients = (0..CLIENTS).map(|_| {
         let origin = Arc::clone(&origin);
         tokio::spawn(async move {

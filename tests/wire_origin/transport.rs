@@ -112,6 +112,24 @@ async fn http2_with_prior_knowledge_shares_one_connection() {
 }
 
 #[tokio::test]
+async fn requests_over_http2_are_bounded_as_connections_are() {
+    let server = RawOrigin::start().await;
+    let bound = config::Origin {
+        connections_max: 1,
+        connect_timeout: Duration::from_millis(100),
+        ..settings(place(server.address))
+    };
+    let origin = client(&config::Origin { protocol: OriginProtocol::H2, ..bound });
+    let script = tokio::spawn(async move { serve_h2(server.accept().await.stream).await });
+    let held = fetch(&origin, get("/1")).await.unwrap();
+    assert_eq!(fetch(&origin, get("/2")).await.err(), Some(OriginError::ConnectionLimit));
+    text(held).await.unwrap();
+    text(fetch(&origin, get("/3")).await.unwrap()).await.unwrap();
+    drop(origin);
+    soon(script).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_http2_connection_that_died_is_replaced() {
     let server = RawOrigin::start().await;
     let origin = client(&config::Origin { protocol: OriginProtocol::H2, ..settings(place(server.address)) });
