@@ -202,6 +202,13 @@ impl<O: Origin> Proxy<O> {
                 Reply::part(ask, checked.or_else(excused)?, Some(confirmation.status()), ride)
             }
             Found::Filled { filled, .. } => {
+                #[cfg(feature = "seeded-faults")]
+                if crate::faults::seeded(crate::faults::Fault::ServeStored)
+                    && let Some(stored) = self.look_up(ask).found()
+                {
+                    let served = Served::Excused(crate::rules::decide::unexcused(stored));
+                    return Some(Reply::Stored { served, status: None, ride });
+                }
                 // It is on its way in under the own key, whatever was looked up.
                 let invalidated = self.invalidated(ask, &ask.key, filled.groups());
                 let reader = filled.reader(ask, policy, invalidated, now)?;

@@ -106,6 +106,8 @@ async fn a_search_through_all_orders_finds_one_for_what_the_proxy_served() {
             writers: 2,
             writer_pause_ms: 40,
             failing: 0,
+            breaking: 0,
+            short: 0,
             leaving: 0,
             seed: seed() + at as u64,
         };
