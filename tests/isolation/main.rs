@@ -30,7 +30,8 @@ fn world(credentials: Credentials, tags: Tags) -> World {
     let (clients, requests) = (100, number("ISOLATION_REQUESTS", 50_000) / MODES / 100);
     let seed = number("ISOLATION_SEED", 1);
     let verify = Verify::EveryHit;
-    World { credentials, verify, tags, varies: false, users: 1_000, clients, requests, leaving: 150, seed }
+    let (users, tenants, changing, leaving) = (1_000, 2, 20, 150);
+    World { credentials, verify, tags, varies: false, users, tenants, changing, clients, requests, leaving, seed }
 }
 
 /// Visits a world, and gives how many replies came from the store and how many from a shared exchange.
@@ -50,18 +51,20 @@ async fn nobody_sees_what_is_for_another(world: World) -> (usize, usize) {
 #[tokio::test(start_paused = true)]
 async fn where_credentials_are_part_of_the_key() {
     let (stored, collapsed) = nobody_sees_what_is_for_another(world(Credentials::Key, Tags::OfPages)).await;
-    assert!(stored > 500 && collapsed > 100, "{stored} stored, {collapsed} collapsed");
+    assert!(stored > 500 && collapsed > 50, "{stored} stored, {collapsed} collapsed");
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_one_body_is_shared_by_check() {
     let (stored, collapsed) = nobody_sees_what_is_for_another(world(Credentials::Checked, Tags::OfUsers)).await;
-    assert!(stored > 100 && collapsed > 100, "{stored} stored, {collapsed} collapsed");
+    assert!(stored > 100 && collapsed > 50, "{stored} stored, {collapsed} collapsed");
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_one_body_is_shared_by_check_and_a_304_does_not_say_which() {
-    nobody_sees_what_is_for_another(world(Credentials::Checked, Tags::Unrepeated)).await;
+    // One stored response at a time, so that a 304 could mean no other.
+    let alike = World { tenants: 1, changing: 0, ..world(Credentials::Checked, Tags::Unrepeated) };
+    nobody_sees_what_is_for_another(alike).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -281,7 +281,8 @@ impl<W: Way> Reader<W> {
         let version = text.split(' ').nth(3).and_then(|version| version.parse().ok());
         let version = version.filter(|version| content(key, *version) == *bytes);
         let version = version.ok_or_else(|| format!("foreign or torn, for key {key}: {text}"))?;
-        if let Some(tag) = tag {
+        // Such a tag stands for two.
+        if let Some(tag) = tag.filter(|_| self.plan.kind != Kind::Weak) {
             let before = *self.versions.entry((key, tag.clone())).or_insert(version);
             if before != version {
                 return Err(format!("{tag} was version {before} of key {key}, and now is {version}"));

@@ -6,7 +6,7 @@ use crate::holds_unless;
 use crate::register::Kind;
 use crate::run::{Plan, run};
 
-const READS: usize = 3_200;
+const READS: usize = 1_600;
 
 /// A world of one busy key, in which every other exchange finds a new version.
 fn hot(kind: Kind) -> Plan {

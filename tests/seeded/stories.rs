@@ -1,15 +1,15 @@
-//! Faults of routes that excuse: what is served unasked, and for how long.
+//! Faults that show in a story of a few requests, told in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use tokio::time::sleep;
 use truehit::faults::Fault;
 use truehit::origin::{Origin, OriginError, Outgoing, Purpose};
-use truehit::rules::policy::{Policy, Verify};
+use truehit::rules::policy::{Credentials, Policy, Verify};
 
 use crate::holds_unless;
 use crate::house::House;
@@ -80,6 +80,47 @@ async fn what_was_on_its_way_in_when_a_write_succeeded_is_found_out() {
         house.send_content("POST", "/", "next").await;
         let mut found: Vec<_> = early.await.unwrap().into_iter().collect();
         found.extend(wrong(&house, 1).await);
+        found
+    })
+    .await;
+}
+
+/// An origin that shows each user a page of their own under one tag, and says 304 to it without repeating it.
+#[derive(Clone)]
+struct Mine;
+
+impl Origin for Mine {
+    type Body = PacedBody;
+
+    async fn send(&self, _purpose: Purpose, outgoing: &mut Outgoing<'_>) -> Result<Response<PacedBody>, OriginError> {
+        let (request, _) = outgoing().into_parts();
+        sleep(HALF).await;
+        let mut response = Response::new(PacedBody::empty());
+        if request.headers.contains_key(header::IF_NONE_MATCH) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok(response);
+        }
+        let content = Bytes::from(format!("the page of {}", request.headers[header::COOKIE].to_str().unwrap()));
+        response.headers_mut().insert(header::CONTENT_LENGTH, content.len().into());
+        response.headers_mut().insert(header::ETAG, HeaderValue::from_static("\"1\""));
+        *response.body_mut() = PacedBody::new(&content, Vec::new());
+        Ok(response)
+    }
+}
+
+/// Such an origin breaks what tags are for, and a 304 that named the tag would be believed; but one that names none says
+/// nothing of who may see what. (The first 304s are held against a full GET, and so are upheld: they are Ann's own.)
+#[tokio::test(start_paused = true)]
+async fn a_304_that_does_not_say_which_and_is_believed_is_found_out() {
+    holds_unless(Fault::BelieveBare, async || {
+        let house = House::with(Mine, |policy| policy.cookies = Credentials::Checked);
+        let mut found = Vec::new();
+        for who in ["ann", "ann", "ann", "bob"] {
+            let reply = house.get_with("/", &[("cookie", who)]).await;
+            if reply.text() != format!("the page of {who}") {
+                found.push(format!("{who} got {}: {}", reply.text(), reply.cache_status()));
+            }
+        }
         found
     })
     .await;

@@ -13,6 +13,8 @@ fn world(credentials: Credentials, tags: Tags) -> World {
         tags,
         varies: false,
         users: 100,
+        tenants: 2,
+        changing: 20,
         clients: 40,
         requests: 40,
         leaving: 150,
@@ -52,10 +54,4 @@ async fn a_session_that_two_are_told_of_is_found_out() {
 async fn vary_that_is_not_read_is_found_out() {
     let keyed = world(Credentials::Key, Tags::OfPages);
     holds_unless(Fault::DropVary, async || foreign(keyed).await).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_304_that_does_not_say_which_and_is_believed_is_found_out() {
-    let checked = world(Credentials::Checked, Tags::Unrepeated);
-    holds_unless(Fault::BelieveBare, async || foreign(checked).await).await;
 }

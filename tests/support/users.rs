@@ -43,6 +43,9 @@ pub struct World {
     /// Whether the origin names `Cookie` and `Authorization` in `Vary`.
     pub varies: bool,
     pub users: u64,
+    /// How many tenants, whom `Vary` tells apart; and of a thousand answers, how many have a new version of their page.
+    pub tenants: u64,
+    pub changing: u64,
     /// How many clients ask at a time, and how often each.
     pub clients: u64,
     pub requests: u64,
@@ -66,7 +69,6 @@ pub struct Seen {
 }
 
 const HOSTS: u64 = 2;
-const TENANTS: u64 = 2;
 const PAGES: u64 = 4;
 /// Half of the requests are those of so many users.
 const BUSY: u64 = 3;
@@ -115,7 +117,7 @@ impl Private {
         let page: usize = path.strip_prefix("/page/").and_then(|page| page.parse().ok()).expect("a path of the test");
         let anonymous = !fields.contains_key(header::COOKIE) && !fields.contains_key(header::AUTHORIZATION);
         let (version, session, pauses) = self.locked(|state| {
-            if state.dice.below(50) == 0 {
+            if state.dice.below(1000) < world.changing {
                 state.versions[page] += 1;
             }
             state.sessions += u64::from(anonymous);
@@ -254,7 +256,7 @@ impl Client {
     fn dress(&mut self, host: &str, fields: &mut HeaderMap) {
         let busy = self.dice.below(2) == 0;
         let user = self.dice.below(if busy { BUSY } else { self.world.users });
-        let (anonymous, tenant) = (self.dice.below(8) == 0, self.dice.below(TENANTS));
+        let (anonymous, tenant) = (self.dice.below(8) == 0, self.dice.below(self.world.tenants));
         fields.insert(header::HOST, HeaderValue::try_from(host).unwrap());
         fields.insert("x-tenant", HeaderValue::try_from(format!("t{tenant}")).unwrap());
         if !anonymous && user % 3 != 0 {
