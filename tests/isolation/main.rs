@@ -5,6 +5,8 @@
 //! another seed than the usual one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "../support/dice.rs"]
+mod dice;
 #[path = "../linear/history.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod history;
@@ -17,18 +19,15 @@ mod register;
 #[path = "../support/users.rs"]
 mod users;
 
+use dice::number_or;
 use truehit::rules::policy::{Credentials, Verify};
 use users::{Tags, World, visit};
 
 const MODES: u64 = 5;
 
-fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
 fn world(credentials: Credentials, tags: Tags) -> World {
-    let (clients, requests) = (100, number("ISOLATION_REQUESTS", 50_000) / MODES / 100);
-    let seed = number("ISOLATION_SEED", 1);
+    let (clients, requests) = (100, number_or("ISOLATION_REQUESTS", 50_000) / MODES / 100);
+    let seed = number_or("ISOLATION_SEED", 1);
     let verify = Verify::EveryHit;
     let (users, tenants, changing, leaving) = (1_000, 2, 20, 150);
     World { credentials, verify, tags, varies: false, users, tenants, changing, clients, requests, leaving, seed }

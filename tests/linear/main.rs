@@ -4,6 +4,8 @@
 //! seed than the usual one. The same worlds over real sockets and bad networks are in `tests/relayed`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "../support/dice.rs"]
+mod dice;
 mod history;
 #[path = "../support/house.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

@@ -16,9 +16,10 @@ use truehit::origin::Origin;
 use truehit::rules::policy::Verify;
 use truehit::server::{InterimSink, Peer};
 
+use crate::dice::{Dice, number_or};
 use crate::history::{History, Read};
 use crate::house::House;
-use crate::register::{Dice, Kind, Manners, Register, content};
+use crate::register::{Kind, Manners, Register, content};
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -111,12 +112,12 @@ const WAIT_MS: u64 = 20;
 
 /// A seed to run with instead of the usual one: `LINEAR_SEED=7 cargo test --test linear`.
 pub fn seed() -> u64 {
-    std::env::var("LINEAR_SEED").map_or(1, |seed| seed.parse().expect("LINEAR_SEED is a number"))
+    number_or("LINEAR_SEED", 1)
 }
 
 /// How many reads, if `LINEAR_READS` does not say: `LINEAR_READS=10000000 cargo test --release --test linear`.
 pub fn reads_or(usual: usize) -> usize {
-    std::env::var("LINEAR_READS").map_or(usual, |reads| reads.parse().expect("LINEAR_READS is a number"))
+    usize::try_from(number_or("LINEAR_READS", usual as u64)).unwrap()
 }
 
 /// The register of a plan.

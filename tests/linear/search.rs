@@ -7,8 +7,9 @@ use stateright::semantics::register::{Register as Cell, RegisterOp, RegisterRet}
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 use truehit::rules::policy::Verify;
 
+use crate::dice::Dice;
 use crate::history::{History, Read, Stamp, Written};
-use crate::register::{Dice, Kind};
+use crate::register::Kind;
 use crate::run::{Plan, run, seed};
 
 /// Thread numbers of writes; each is a thread of its own.

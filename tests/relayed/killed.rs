@@ -15,8 +15,9 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::dice::{Dice, number_or};
 use crate::process::{Process, address_in};
-use crate::register::{Dice, PacedBody, content};
+use crate::register::{PacedBody, content};
 use crate::sidecar::Scratch;
 
 /// How the process is told where the versions are.
@@ -76,7 +77,7 @@ async fn an_origin_that_is_killed_and_started_again() {
     let relay = Relay::start(address, Weather::Fair, run::seed()).await;
     let sidecar = Sidecar::start(&format!("http://{}", relay.address), IMPATIENT).await;
     let mut dice = Dice::new(run::seed());
-    let kills = std::env::var("KILLS").map_or(KILLS, |kills| kills.parse().expect("KILLS is a number"));
+    let kills = number_or("KILLS", KILLS);
     let (mut whole, mut failed, mut written) = (0, 0, 0);
     for _ in 0..kills {
         let readers = (0..8).map(|_| tokio::spawn(read_until_one_fails(sidecar.address(), file.clone())));

@@ -6,6 +6,8 @@
 //! the kernel lets things happen does not. Reads may fail, and say so; none may be wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "../support/dice.rs"]
+mod dice;
 #[path = "../linear/history.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod history;

@@ -8,7 +8,7 @@ use truehit::faults::Fault;
 use truehit::flight::Flights;
 use truehit::rules::policy::Collapse;
 
-use crate::holds_unless;
+use crate::{holds_unless, interleavings};
 use crate::model::{Register, SMALL, Shell};
 
 /// Whether the checker, whose threads have the faults of this one, finds a read that is stale.
@@ -34,6 +34,22 @@ async fn the_model_check_finds_out_who_joins_what_runs() {
             holds_unless(Fault::JoinRunning, async || stale_reads(overlap, shell)).await;
         }
     }
+}
+
+/// The schedules of some seeds; of each, what is wrong with it.
+fn interleaved() -> Vec<String> {
+    (0..100).flat_map(interleavings::run).collect()
+}
+
+/// Schedules have a runtime of their own, so none may be around them; and a thread of their own has no faults.
+#[test]
+fn schedules_find_out_who_joins_what_runs() {
+    futures_util::FutureExt::now_or_never(holds_unless(Fault::JoinRunning, async || interleaved())).unwrap();
+}
+
+#[test]
+fn schedules_find_out_that_nobody_is_told_of_a_lost_exchange() {
+    futures_util::FutureExt::now_or_never(holds_unless(Fault::StrandLost, async || interleaved())).unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,12 +6,17 @@
 //! `cargo test --features seeded-faults --test seeded`. A fault is a thread's own, and each test runs on one thread.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "../support/dice.rs"]
+mod dice;
 #[path = "../linear/history.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod history;
 #[path = "../support/house.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod house;
+#[path = "../flight/interleavings.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod interleavings;
 #[path = "../model/register.rs"]
 mod model;
 #[path = "../support/peers.rs"]

@@ -23,6 +23,7 @@ use sha1::{Digest, Sha1};
 use tokio::time::{Instant, Sleep, sleep};
 use truehit::origin::{Origin, OriginError, Outgoing, Purpose};
 
+use crate::dice::Dice;
 use crate::history::{Exchange, Stamp, Written};
 
 /// What a register's answers carry, and which questions it understands.
@@ -84,30 +85,6 @@ struct State {
     writes: Vec<Written>,
     exchanges: Vec<Exchange>,
     answers: BTreeMap<(String, u16), usize>,
-}
-
-/// A small seeded generator (SplitMix64): the same seed, the same run.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `bound`, which is not 0.
-    pub const fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    /// A time from 0 to `longest_ms`.
-    pub const fn wait(&mut self, longest_ms: u64) -> Duration {
-        Duration::from_millis(self.below(longest_ms + 1))
-    }
 }
 
 /// The content of a version: the same few words over and over, so that a torn or foreign content shows.

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use crate::register::Dice;
+use crate::dice::Dice;
 
 /// What befalls one connection.
 #[derive(Clone, Copy, Debug, Default)]

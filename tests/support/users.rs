@@ -19,8 +19,9 @@ use truehit::origin::{Origin, OriginError, Outgoing, Purpose};
 use truehit::rules::policy::{Credentials, Verify};
 use truehit::server::{InterimSink, Peer};
 
+use crate::dice::Dice;
 use crate::house::House;
-use crate::register::{Dice, PacedBody};
+use crate::register::PacedBody;
 
 /// What a tag tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
