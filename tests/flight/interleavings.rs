@@ -124,7 +124,9 @@ impl Schedule {
         }
         let at = self.pick(self.members.len());
         let member = &mut self.members[at];
-        let Poll::Ready(landing) = member.landing.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return };
+        let Poll::Ready(landing) = member.landing.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+            return;
+        };
         let member = self.members.swap_remove(at);
         if let Landing::Answered { answer, began, .. } = landing {
             if began < member.arrived.before(member.lease) {
@@ -192,9 +194,8 @@ impl Schedule {
     }
 
     fn poll_all(&mut self) {
-        self.members.retain_mut(|member| {
-            member.landing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
-        });
+        self.members
+            .retain_mut(|member| member.landing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
 }
 

@@ -321,12 +321,15 @@ impl Model for Register {
                         .any(|waits| state.machine.queued() == Some(waits.exchange)))
             }),
             // Each step uses up something, so every run ends; what it ends in says whether anybody was left behind.
-            Property::always("when nothing can happen any more, everyone has been told", |model: &Self, state: &State| {
-                let mut actions = Vec::new();
-                model.actions(state, &mut actions);
-                let waits = state.clients.iter().any(|client| client.waits.is_some());
-                !actions.is_empty() || !waits && state.machine == Machine::default()
-            }),
+            Property::always(
+                "when nothing can happen any more, everyone has been told",
+                |model: &Self, state: &State| {
+                    let mut actions = Vec::new();
+                    model.actions(state, &mut actions);
+                    let waits = state.clients.iter().any(|client| client.waits.is_some());
+                    !actions.is_empty() || !waits && state.machine == Machine::default()
+                },
+            ),
             Property::sometimes("somebody is answered", |_, state: &State| state.answered > 0),
         ]
     }

@@ -37,7 +37,8 @@ async fn the_origin_itself() {
     let origin = Origin::start(move |request: Request<Incoming>| {
         let version = version(&file);
         let tag = format!("\"v{version}\"");
-        let unchanged = request.headers().get(header::IF_NONE_MATCH).is_some_and(|asked| asked.as_bytes() == tag.as_bytes());
+        let unchanged =
+            request.headers().get(header::IF_NONE_MATCH).is_some_and(|asked| asked.as_bytes() == tag.as_bytes());
         async move {
             sleep(Duration::from_millis(2)).await;
             let mut response = Response::new(PacedBody::empty());

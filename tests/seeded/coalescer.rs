@@ -8,8 +8,8 @@ use truehit::faults::Fault;
 use truehit::flight::Flights;
 use truehit::rules::policy::Collapse;
 
-use crate::{holds_unless, interleavings};
 use crate::model::{Register, SMALL, Shell};
+use crate::{holds_unless, interleavings};
 
 /// Whether the checker, whose threads have the faults of this one, finds a read that is stale.
 fn stale_reads(overlap: usize, shell: Shell) -> Vec<String> {

@@ -153,7 +153,8 @@ impl<O: Origin> Face<O> {
         let proxy = Arc::clone(&self.house.proxy);
         let service = service_fn(move |request: Request<Incoming>| {
             let address = SocketAddr::from(([127, 0, 0, 1], 40_000));
-            let handled = Arc::clone(&proxy).handle(request, Peer { address, tls: false, interim: InterimSink::default() });
+            let handled =
+                Arc::clone(&proxy).handle(request, Peer { address, tls: false, interim: InterimSink::default() });
             async move { Ok::<_, Infallible>(handled.await) }
         });
         tokio::spawn(serving::Builder::new().serve_connection(TokioIo::new(far), service));

@@ -161,9 +161,8 @@ impl Register {
         let condition = request.headers.get(header::IF_NONE_MATCH);
         let (version, pieces, fate, behind) = self.locked(|state| {
             let before = state.versions[key].saturating_sub(1);
-            let behind = manners.kind == Kind::Behind
-                && names(condition, &format!("\"v{before}\""))
-                && state.dice.below(2) == 0;
+            let behind =
+                manners.kind == Kind::Behind && names(condition, &format!("\"v{before}\"")) && state.dice.below(2) == 0;
             let version = if behind { before } else { state.versions[key] };
             if !behind {
                 state.exchanges.push(Exchange { key, version, received, evaluated });
@@ -185,8 +184,7 @@ impl Register {
                 Some(format!("W/\"{:x}-{}\"", content.len(), STANDARD_NO_PAD.encode(Sha1::digest(&content))))
             }
         };
-        let unchanged = manners.kind != Kind::HeadOnly
-            && tag.as_ref().is_some_and(|tag| names(condition, tag));
+        let unchanged = manners.kind != Kind::HeadOnly && tag.as_ref().is_some_and(|tag| names(condition, tag));
         let (status, body) = match request.method {
             Method::HEAD if manners.kind == Kind::Bare => (StatusCode::METHOD_NOT_ALLOWED, PacedBody::empty()),
             _ if unchanged => (StatusCode::NOT_MODIFIED, PacedBody::empty()),
