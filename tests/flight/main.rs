@@ -1,5 +1,5 @@
 //! Collapsing, told as stories: paused time, exchanges that a test answers by hand or that take a while.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "../support/dice.rs"]
 mod dice;

@@ -48,7 +48,7 @@ async fn the_origin_itself() {
                 let content = content(0, version);
                 *response.body_mut() = PacedBody::new(&content, vec![Duration::from_millis(2); 3]);
                 // Every other body declares no length: it is the end that must be seen.
-                if version % 2 == 0 {
+                if version.is_multiple_of(2) {
                     response.headers_mut().insert(header::CONTENT_LENGTH, content.len().into());
                 }
             }

@@ -260,7 +260,7 @@ impl Client {
         let (anonymous, tenant) = (self.dice.below(8) == 0, self.dice.below(self.world.tenants));
         fields.insert(header::HOST, HeaderValue::try_from(host).unwrap());
         fields.insert("x-tenant", HeaderValue::try_from(format!("t{tenant}")).unwrap());
-        if !anonymous && user % 3 != 0 {
+        if !anonymous && !user.is_multiple_of(3) {
             fields.insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer u{user}")).unwrap());
         }
         if !anonymous && user % 3 != 1 {
