@@ -68,8 +68,8 @@ pub fn conditional(
         return Verdict::Answered;
     }
     // RFC 9111 §5.1: with `Age`, the answer was not made by the origin for this request.
-    let aged = answer.headers.contains_key(header::AGE) && !seeded(Fault::BelieveAge);
-    if policy.verify != Verify::WhenStale && aged {
+    let aged = || answer.headers.contains_key(header::AGE) && !seeded(Fault::BelieveAge);
+    if policy.verify != Verify::WhenStale && aged() {
         return Verdict::Unproven(Unproven::Age);
     }
     match picked(candidates, selected, &answer.headers, policy) {

@@ -236,12 +236,15 @@ fn in_lower_case(bytes: &[u8]) -> Cow<'_, [u8]> {
 
 fn could_select(name: &HeaderName) -> bool {
     let name = name.as_str();
+    if seeded(Fault::ExchangeAcrossCookie) && name == "cookie" {
+        return false;
+    }
     name.starts_with("accept")
-        || name == "cookie" && !seeded(Fault::ExchangeAcrossCookie)
         || matches!(
             name,
             "authorization"
                 | "proxy-authorization"
+                | "cookie"
                 | "origin"
                 | "prefer"
                 | "x-api-key"

@@ -75,6 +75,23 @@ async fn no_read_is_stale_under_every_hit_where_only_head_tells() {
     no_read_is_stale(Kind::HeadOnly).await;
 }
 
+/// Nor where requests fail, bodies break off or end before their length, a tag proves nothing, or a cache on the way
+/// confirms what it should not. Reads fail then, and say so.
+#[tokio::test(start_paused = true)]
+async fn no_read_is_stale_where_the_origin_does_what_it_should_not() {
+    for kind in [Kind::Strong, Kind::Bare, Kind::Express, Kind::HeadOnly, Kind::Weak, Kind::Behind] {
+        for keys in [1, 16] {
+            let calm = Plan::calm(kind, keys, 2, reads_or(READS) / 3);
+            let plan = Plan { failing: 60, breaking: 60, short: 30, ..calm };
+            let outcome = run(plan).await;
+            assert_linearizable(plan, &outcome);
+            let (read, failed) = (outcome.history.reads.len(), outcome.failed);
+            assert!(read > failed && failed > 20, "{plan:?}: {read} read, {failed} failed");
+            println!("{kind:?}, {keys} keys: {read} read, {failed} failed");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_never_older_than_it_says() {
     let lease = Duration::from_millis(20);
