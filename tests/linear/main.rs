@@ -81,12 +81,12 @@ async fn no_read_is_stale_under_every_hit_where_only_head_tells() {
 async fn no_read_is_stale_where_the_origin_does_what_it_should_not() {
     for kind in [Kind::Strong, Kind::Bare, Kind::Express, Kind::HeadOnly, Kind::Weak, Kind::Behind] {
         for keys in [1, 16] {
-            let calm = Plan::calm(kind, keys, 2, reads_or(READS) / 3);
+            let calm = Plan::calm(kind, keys, 2, reads_or(READS) / 6);
             let plan = Plan { failing: 60, breaking: 60, short: 30, ..calm };
             let outcome = run(plan).await;
             assert_linearizable(plan, &outcome);
             let (read, failed) = (outcome.history.reads.len(), outcome.failed);
-            assert!(read > failed && failed > 20, "{plan:?}: {read} read, {failed} failed");
+            assert!(read > failed && failed > 10, "{plan:?}: {read} read, {failed} failed");
             println!("{kind:?}, {keys} keys: {read} read, {failed} failed");
         }
     }
