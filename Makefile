@@ -21,9 +21,6 @@ CACHE_TESTS := tests/cache-tests
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
 CARGO_MUTANTS := 27.1.0
-# Tests that show that a check can fail need the faults that only this feature brings.
-SEEDED := $(basename $(notdir $(wildcard tests/*_seeded tests/*_seeded.rs)))
-
 .PHONY: help setup packages demo test conformance fmt fmt-check lint doc deny deploy-check static figures generate model
 .PHONY: fuzz fuzz-smoke mutants bench-packages bench bench-quick instructions micro
 .DEFAULT_GOAL := help
@@ -51,7 +48,7 @@ demo: ## An API, truehit in front of it, and a walk through what that changes (A
 
 test: setup ## All tests, real origins included
 	$(CARGO) test --locked --workspace
-	$(if $(SEEDED),$(CARGO) test --locked --features seeded-faults $(addprefix --test ,$(SEEDED)))
+	$(CARGO) test --locked --features seeded-faults --test seeded
 
 conformance: $(CACHE_TESTS)/node_modules/.complete ## The public suite of cache tests (UPDATE=1 to write its results again)
 	$(CARGO) build --locked

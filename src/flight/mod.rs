@@ -25,6 +25,7 @@ use self::event::{Event, Exchange, How};
 use self::seat::{Answer, Seat};
 use self::table::{Deed, Table};
 use crate::clock::Clock;
+use crate::faults::{Fault, seeded};
 use crate::rules::moment::Moment;
 use crate::rules::policy::Collapse;
 
@@ -215,7 +216,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, A: Send + Sync + 'static> Cre
 impl<K: Hash + Eq + Clone + Send + Sync + 'static, A: Send + Sync + 'static> Drop for Crew<K, A> {
     fn drop(&mut self) {
         self.shared.running.fetch_sub(1, Ordering::Relaxed);
-        if !self.seat.has_landed() {
+        if !self.seat.has_landed() && !seeded(Fault::StrandLost) {
             self.shared.feed(&self.seat.key, Event::Lost { exchange: self.seat.exchange }, None);
         }
     }

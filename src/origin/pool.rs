@@ -25,6 +25,7 @@ use super::trust::{After, QUARANTINE, Trust};
 use super::{OriginError, RequestBody};
 use crate::clock::Clock;
 use crate::config;
+use crate::faults::{Fault, seeded};
 use crate::rules::moment::Moment;
 
 /// How long a connection may take to become ready again after its answer was read: the rest of a request's content that
@@ -269,7 +270,7 @@ impl Pool {
             return;
         }
         let now = self.clock.moment();
-        let suspect = !lock(&self.trust).is_sound(after, now);
+        let suspect = !lock(&self.trust).is_sound(after, now) && !seeded(Fault::ReuseSuspect);
         let mut parked = lock(&self.parked);
         if epoch != self.epoch.load(Ordering::Relaxed) {
             return;

@@ -8,10 +8,14 @@ use super::Proxy;
 use super::exchange::{self, Answer, Found, Remembered, Wanted};
 use super::reply::Reply;
 use super::visit::Ride;
+#[cfg(feature = "seeded-faults")]
+use crate::faults::{Fault, seeded};
 use crate::flight::{Began, Landing, Member, TooManyWaiters};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::rules::ask::Ask;
+#[cfg(feature = "seeded-faults")]
+use crate::rules::decide::unexcused;
 use crate::rules::decide::{Decision, decide, excused, excused_on_error, excused_part, servable};
 use crate::rules::groups::Groups;
 use crate::rules::key::ExchangeKey;
@@ -219,6 +223,13 @@ impl<O: Origin> Proxy<O> {
                 Reply::part(ask, checked.or_else(excused)?, Some(confirmation.status()), ride)
             }
             Found::Filled { filled, .. } => {
+                #[cfg(feature = "seeded-faults")]
+                if seeded(Fault::ServeStored)
+                    && let Some(stored) = self.look_up(ask).found()
+                {
+                    let served = Served::Excused(unexcused(stored));
+                    return Some(Reply::Stored { served, status: None, ride });
+                }
                 // It is on its way in under the own key, whatever was looked up.
                 let invalidated = self.invalidated(ask, &ask.key, filled.groups());
                 let reader = filled.reader(ask, policy, invalidated, now)?;

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use http::{Method, Uri, response};
 use http_body_util::{BodyExt, Limited};
+use reqwest::redirect::Policy;
 
 use super::Proxy;
 use super::exchange::Errand;
 use crate::config::Config;
+use crate::faults::{Fault, seeded};
 use crate::origin::{BoxError, Origin, OriginError, Purpose};
 use crate::rules::ask::Ask;
 use crate::rules::judge::Exchange;
@@ -31,7 +33,7 @@ pub(super) fn client(config: &Config) -> Result<Option<reqwest::Client>, reqwest
     }
     reqwest::Client::builder()
         .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
+        .redirect(if seeded(Fault::FollowRedirects) { Policy::default() } else { Policy::none() })
         .connect_timeout(config.origin.connect_timeout)
         .timeout(config.origin.response_timeout)
         .pool_idle_timeout(config.origin.idle_timeout)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Proxy;
 use super::take_in::{Filled, Known};
 use crate::access_log::CheckNote;
+use crate::faults::{Fault, seeded};
 use crate::fill::Hold;
 use crate::metrics::CheckResult;
 use crate::origin::{Origin, OriginError, Outgoing, Purpose, RequestBody};
@@ -181,12 +182,13 @@ impl<O: Origin> Proxy<O> {
             learned.forget_if_old(began, self.config.cache.relearn_after);
             (question::choose(ask, &lookup, policy, learned), *learned)
         });
+        let epoch = if seeded(Fault::ForgetWrites) { u64::MAX } else { store.epoch() };
         let errand = Errand {
             ask: Arc::clone(ask),
             policy: Arc::clone(policy),
             // What has been stored since the request looked is asked about as a whole.
             extent: if lookup.found().is_some() { Extent::Whole } else { wanted.extent },
-            standing: Standing { confirmed: began, epoch: store.epoch() },
+            standing: Standing { confirmed: began, epoch },
             stored: lookup.found().cloned(),
             // There are no bytes of the whole to hold a part against where no tag is believed.
             part: part.filter(|_| lookup.found().is_none() && !learned.distrusted),

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use super::Proxy;
 use super::exchange::{Alone, Errand, Found, HASH_INLINE_MAX, Remembered, is_error};
 use super::partial::framing;
+use crate::faults::{Fault, seeded};
 use crate::fill::{Fill, Hold, Pump, Reader};
 use crate::metrics::EvictionCause;
 use crate::origin::{CloseDelimited, Origin, OriginError, Purpose};
@@ -335,6 +336,7 @@ impl<O: Origin> Proxy<O> {
             }
             match self.next_frame(&mut body, filled.purpose).await {
                 None => break,
+                Some(Err(_)) if seeded(Fault::StoreTruncated) => break,
                 Some(Err(error)) => {
                     self.watch.metrics.not_stored(SkipReason::Incomplete);
                     tracing::debug!(target = %errand.ask.target, %error, "a response body broke off");

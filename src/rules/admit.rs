@@ -9,6 +9,7 @@ use super::policy::{Policy, Verify};
 use super::stored::StoredHead;
 use super::vary::Vary;
 use super::{freshness, integrity, stream, targeted};
+use crate::faults::{Fault, seeded};
 
 /// What is known of a response body before it arrives.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +61,10 @@ pub fn admit(
             ask.authorized && !(directives.public || directives.must_revalidate || directives.s_maxage.is_some()),
             SkipReason::Authorization,
         ),
-        (answer.headers.contains_key(header::SET_COOKIE) && !policy.set_cookie, SkipReason::SetCookie),
+        (
+            answer.headers.contains_key(header::SET_COOKIE) && !policy.set_cookie && !seeded(Fault::StoreSetCookie),
+            SkipReason::SetCookie,
+        ),
         (head.vary == Vary::Star, SkipReason::VaryStar),
         (stream::is_event_stream(&answer.headers), SkipReason::EventStream),
         // RFC 9112 §8: an incomplete response cannot be told from a complete one, but by a digest.

@@ -21,6 +21,7 @@ use super::stored::StoredHead;
 use super::vary::Vary;
 use super::wellformed::is_alias;
 use super::{fields, forwarding};
+use crate::faults::{Fault, seeded};
 
 /// The longest target, in bytes, that may become part of a key.
 pub const TARGET_MAX: usize = 8 * 1024;
@@ -128,6 +129,7 @@ pub fn read(
             continue;
         }
         match how {
+            Credentials::Key if name == header::COOKIE && seeded(Fault::ShareAcrossCookie) => {}
             Credentials::Key => extra.extend(own.get_all(&name).iter().map(|value| (part, value.as_bytes()))),
             Credentials::Pass => return Err(refusal),
             Credentials::Rfc => authorized |= name == header::AUTHORIZATION,

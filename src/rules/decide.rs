@@ -14,6 +14,7 @@ use super::policy::{Credentials, OnCheckError, Policy, Verify};
 use super::promise::Excused;
 use super::refusal::Refusal;
 use super::stored::{Standing, StoredHead, StoredResponse};
+use crate::faults::{Fault, seeded};
 
 /// What to do with a request.
 #[derive(Debug)]
@@ -134,7 +135,7 @@ fn by_freshness(ask: &Ask, head: &StoredHead, age: Duration) -> Option<Excuse> {
     }
     // §4.2: "response_is_fresh = (freshness_lifetime > current_age)"; §5.2.1.3: for so many seconds more.
     let margin = ask.directives.min_fresh.unwrap_or_default();
-    if head.lifetime().duration() > age.saturating_add(margin) {
+    if head.lifetime().duration() > age.saturating_add(margin) || seeded(Fault::FreshForEver) {
         return Some(Excuse::Fresh);
     }
     let staleness = staleness(head, age).filter(|_| !forbids_stale(head) && ask.directives.min_fresh.is_none())?;
@@ -187,6 +188,7 @@ pub fn excused_on_error(
         OnCheckError::ServeStale(max) => now.since(stored.standing().confirmed) <= max,
         OnCheckError::Fail => false,
     };
+    let allowed = allowed || seeded(Fault::ServeOnCheckError);
     let window = head.directives.stale_if_error.max(ask.directives.stale_if_error);
     let allowed = allowed
         || policy.verify == Verify::WhenStale
@@ -198,6 +200,13 @@ pub fn excused_on_error(
         || shared_by_check(policy)
         || !stored.selected_by(&ask.fields);
     (allowed && !forbidden).then(|| Excused::new(Arc::clone(stored), Excuse::StaleIfError))
+}
+
+/// `stored` as if a policy allowed it, which none does: for [`Fault::ServeStored`].
+#[cfg(feature = "seeded-faults")]
+#[must_use]
+pub fn unexcused(stored: &Arc<StoredResponse>) -> Excused {
+    Excused::new(Arc::clone(stored), Excuse::Lease)
 }
 
 /// Whether the route shares bodies among users because the origin confirms each read with the reader's credentials.

@@ -22,6 +22,7 @@ use super::question::tag_proof;
 use super::request_fields::RequestFields;
 use super::stored::{Standing, StoredHead, StoredResponse};
 use super::validator::{self, EntityTag};
+use crate::faults::{Fault, seeded};
 
 pub mod part;
 
@@ -67,7 +68,8 @@ pub fn conditional(
         return Verdict::Answered;
     }
     // RFC 9111 §5.1: with `Age`, the answer was not made by the origin for this request.
-    if policy.verify != Verify::WhenStale && answer.headers.contains_key(header::AGE) {
+    let aged = || answer.headers.contains_key(header::AGE) && !seeded(Fault::BelieveAge);
+    if policy.verify != Verify::WhenStale && aged() {
         return Verdict::Unproven(Unproven::Age);
     }
     match picked(candidates, selected, &answer.headers, policy) {
@@ -114,7 +116,7 @@ fn picked<'a>(
         // A 304 should repeat the tag (RFC 9110 §15.4.5). One that does not can only mean the one that was asked
         // about; that is not enough where the origin decides who may see what, or for another request's variant.
         None => match candidates {
-            [only] if selected && !shared_by_check(policy) => {
+            [only] if selected && (!shared_by_check(policy) || seeded(Fault::BelieveBare)) => {
                 tag_proof(only, policy).map(|proof| (only, proof)).ok_or_else(|| why_not(only))
             }
             _ => Err(Unproven::TagNotRepeated),

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 
+use crate::faults::{Fault, seeded};
+
 /// The key of a stored response: scheme, authority, path and query, and what its route adds. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CacheKey(Arc<[u8]>);
@@ -36,6 +38,7 @@ impl CacheKey {
         let mut bytes = Vec::with_capacity(size + extra.iter().map(|(_, part)| part.len() + 4).sum::<usize>());
         let scheme = in_lower_case(scheme.as_bytes());
         put(&mut bytes, &scheme);
+        let authority = if seeded(Fault::KeyWithoutHost) { b"" } else { authority };
         put(&mut bytes, &normal_authority(&scheme, authority));
         put(&mut bytes, path_and_query.as_bytes());
         for (tag, part) in extra {
@@ -233,6 +236,9 @@ fn in_lower_case(bytes: &[u8]) -> Cow<'_, [u8]> {
 
 fn could_select(name: &HeaderName) -> bool {
     let name = name.as_str();
+    if seeded(Fault::ExchangeAcrossCookie) && name == "cookie" {
+        return false;
+    }
     name.starts_with("accept")
         || matches!(
             name,

@@ -9,6 +9,7 @@ use http::header::{CONTENT_LENGTH, ETAG, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use super::list::trim;
+use crate::faults::{Fault, seeded};
 
 pub use super::clock_tag::{date_vouches, is_clock_tag, vouches};
 pub use super::tag_list::TagList;
@@ -78,7 +79,7 @@ impl EntityTag {
     /// RFC 9110 §8.8.3: `entity-tag = [ weak ] opaque-tag`, `weak = %s"W/"`, `opaque-tag = DQUOTE *etagc DQUOTE`.
     pub(super) fn take(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (weak, rest) = match bytes {
-            [b'W', b'/', rest @ ..] => (true, rest),
+            [b'W', b'/', rest @ ..] => (!seeded(Fault::WeakAsStrong), rest),
             _ => (false, bytes),
         };
         let [b'"', rest @ ..] = rest else { return None };

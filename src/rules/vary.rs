@@ -7,6 +7,7 @@ use super::key::{after_lines, put, put_lines, take};
 use super::list::{members, pieces};
 use super::preference::{self, Preferences};
 use super::request_fields::RequestFields;
+use crate::faults::{Fault, seeded};
 
 /// The most names that are read; a response that names more is taken for one that matches nothing.
 const MOST_NAMES: usize = 64;
@@ -27,6 +28,9 @@ impl Vary {
     #[must_use]
     pub fn of(head: &HeaderMap) -> Self {
         let mut names = Vec::new();
+        if seeded(Fault::DropVary) {
+            return Self::Names(names.into());
+        }
         for member in head.get_all(header::VARY).iter().flat_map(|line| members(line.as_bytes())) {
             // RFC 9111 §4.1: "A stored response with a Vary header field value containing a member "*" always fails to
             // match." An asterisk is also a token, so it is looked for before names are.

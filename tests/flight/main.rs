@@ -1,6 +1,9 @@
 //! Collapsing, told as stories: paused time, exchanges that a test answers by hand or that take a while.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "../support/dice.rs"]
+mod dice;
+mod interleavings;
 mod laws;
 
 use std::sync::Arc;
@@ -243,4 +246,22 @@ async fn no_key_is_left_behind() {
     drop(members);
     sleep(1_000).await;
     assert_eq!((flights.keys(), flights.waiting(), flights.running()), (0, 0, 0));
+}
+
+/// `INTERLEAVINGS` is how many schedules there are, `INTERLEAVE_SEED` the seed of the first: what failed runs alone.
+#[test]
+fn no_schedule_strands_or_deceives_anybody() {
+    let first = dice::number_or("INTERLEAVE_SEED", 0);
+    for seed in first..first + dice::number_or("INTERLEAVINGS", 3_000) {
+        let found = interleavings::run(seed);
+        assert!(found.is_empty(), "INTERLEAVE_SEED={seed} INTERLEAVINGS=1\n{found:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nor_do_threads() {
+    for round in 0..dice::number_or("INTERLEAVINGS", 3_000) / 3 {
+        let found = interleavings::on_threads(round).await;
+        assert!(found.is_empty(), "round {round}\n{found:#?}");
+    }
 }

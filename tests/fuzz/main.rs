@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod targets;
+mod written;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -92,10 +93,20 @@ fn no_input_breaks_a_target() {
         .map_or_else(|_| u64::from(std::process::id()) | 1 << 32, |seed| seed.parse().expect("FUZZ_SEED is a number"));
     println!("FUZZ_SEED={seed}");
     std::thread::scope(|scope| {
-        for target in TARGETS {
+        for target in TARGETS.iter().chain(written::TARGETS) {
             scope.spawn(move || run(target, seed, Duration::from_secs_f64(seconds)));
         }
     });
+}
+
+#[test]
+fn every_target_runs_under_libfuzzer_too() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    for (name, _) in TARGETS.iter().chain(written::TARGETS) {
+        assert!(manifest.contains(&format!("\nname = \"{name}\"\n")), "fuzz/Cargo.toml has no {name}");
+        assert!(folder.join("fuzz_targets").join(format!("{name}.rs")).is_file(), "{name} has no file");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The targets: what any bytes may do to a parser, and what must hold whatever they are.
+//! The targets for what comes over the wire: what any bytes may do to a parser, and what must hold whatever they are.
 //!
 //! Each takes its bytes as the lines of a head (`name: value`; the target's first field where no name is given), so that
 //! a corpus can be read and written by hand. A target fails by a panic. `fuzz/` runs the same functions under libFuzzer.
@@ -16,9 +16,12 @@ use truehit::rules::digest::{self, Algorithm, Digest, Sha256};
 use truehit::rules::directives::{RequestDirectives, ResponseDirectives, Scope};
 use truehit::rules::forwarding::{Hop, Marks, Via};
 use truehit::rules::groups::Groups;
+use truehit::rules::interim::{self, Allowance};
 use truehit::rules::key::CacheKey;
+use truehit::rules::key_rule::KeyRule;
 use truehit::rules::lookup::{Lookup, Resource};
 use truehit::rules::moment::{Moment, Now};
+use truehit::rules::multipart::{self, Boundary};
 use truehit::rules::no_vary_search::Variance;
 use truehit::rules::policy::{Policy, Verify};
 use truehit::rules::preconditions::{Preconditions, not_modified_head};
@@ -50,6 +53,11 @@ pub const TARGETS: &[Target] = &[
     ("location", location),
     ("targeted", targeted),
     ("graphql", graphql),
+    ("multipart", multipart),
+    ("interim", interim),
+    ("trailers", trailers),
+    ("cookies", cookies),
+    ("authority", authority),
     ("decide", decision),
 ];
 
@@ -228,6 +236,109 @@ pub fn targeted(bytes: &[u8]) {
 pub fn graphql(bytes: &[u8]) {
     assert!(!graphql::is_query(bytes) || bytes.contains(&b'{'), "a request is an object");
     let _ = graphql::is_expected(&read_head(bytes, header::CONTENT_TYPE), std::str::from_utf8(bytes).ok());
+}
+
+/// Parts of a content (the second half of the bytes) for a `Range` (the first), against a reader of its own.
+pub fn multipart(bytes: &[u8]) {
+    let (range, whole) = bytes.split_at(bytes.len() / 2);
+    let head = read_head(range, header::RANGE);
+    let Asked::Bytes(asked) = asked(&Method::GET, &head) else { return };
+    let whole = Bytes::copy_from_slice(whole);
+    let Resolved::Several(spans) = asked.resolve(whole.len() as u64) else { return };
+    let boundary = Boundary::new(u128::from(whole.len() as u64) << 64 | 0x5eed);
+    let kind = boundary.content_type();
+    let mark = kind.to_str().ok().and_then(|kind| kind.split_once("boundary=")).map(|(_, mark)| mark.to_owned());
+    let mark = mark.expect("a boundary is named");
+    let rendered = multipart::content(&whole, &spans, &head, &boundary).concat();
+    let mut rest = rendered.as_slice();
+    for span in &spans {
+        rest = rest.strip_prefix(b"\r\n").unwrap_or(rest);
+        rest = rest.strip_prefix(format!("--{mark}\r\n").as_bytes()).expect("a part begins");
+        let end = rest.windows(4).position(|four| four == b"\r\n\r\n").expect("its head ends");
+        let stated = String::from_utf8_lossy(&rest[..end]).into_owned();
+        let expected = format!("Content-Range: bytes {}-{}/{}", span.start(), span.end() - 1, whole.len());
+        assert!(stated.lines().any(|line| line == expected), "{stated}");
+        let indices = span.indices().expect("a span of these bytes");
+        rest = rest[end + 4..].strip_prefix(&whole[indices]).expect("its bytes are those of the whole");
+    }
+    assert_eq!(rest, format!("\r\n--{mark}--\r\n").as_bytes());
+}
+
+/// The head of an interim response as it goes to a client, against a reader of its own.
+pub fn interim(bytes: &[u8]) {
+    let head = read_head(bytes, header::LINK);
+    let via = Via::new("truehit-fuzz");
+    let sent = interim::head(StatusCode::EARLY_HINTS, &head, http::Version::HTTP_11, &via);
+    let lines: Vec<_> = sent.split(|byte| *byte == b'\n').collect();
+    let [first, fields @ .., last, rest] = lines.as_slice() else { panic!("no head") };
+    assert!(*first == b"HTTP/1.1 103 Early Hints\r" && *last == b"\r" && rest.is_empty(), "one head and nothing more");
+    for field in fields {
+        let (name, value) = field.split_at(field.iter().position(|byte| *byte == b':').expect("a field has a name"));
+        let name = HeaderName::from_bytes(name).expect("it is one");
+        assert!(value.ends_with(b"\r") && !value[..value.len() - 1].contains(&b'\r'), "{name} is on one line");
+        assert!(name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING, "RFC 9110 §8.6");
+    }
+    let mut allowance = Allowance::default();
+    let spent = bytes.iter().filter(|byte| allowance.spend(usize::from(**byte))).count();
+    assert!(spent <= interim::HEADS_MAX);
+}
+
+/// Trailers that go on.
+pub fn trailers(bytes: &[u8]) {
+    let received = read_head(bytes, HeaderName::from_static("x-checksum"));
+    let sent = fields::forwardable_trailers(received.clone());
+    assert_eq!(fields::forwardable_trailers(sent.clone()), sent, "what may go on may go on again");
+    for name in sent.keys() {
+        assert!(sent.get_all(name).iter().eq(received.get_all(name)), "nothing is changed or made up");
+    }
+    for name in ["content-length", "transfer-encoding", "host", "authorization", "cookie", "set-cookie", "te"] {
+        assert!(!sent.contains_key(name), "RFC 9110 §6.5.1: {name}");
+    }
+}
+
+/// Cookies in a key: lines of `Cookie`, against a reader of its own.
+pub fn cookies(bytes: &[u8]) {
+    let rule = KeyRule { cookies: Box::new([Box::from("sid")]), ..KeyRule::default() };
+    let head = read_head(bytes, header::COOKIE);
+    let mut pairs = Vec::new();
+    for line in head.get_all(header::COOKIE) {
+        for pair in line.as_bytes().split(|byte| *byte == b';') {
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+            if name.trim_ascii() == b"sid" {
+                pairs.push(pair.trim_ascii());
+            }
+        }
+    }
+    let alone = pairs.iter().filter_map(|pair| HeaderValue::from_bytes(pair).ok());
+    let alone: HeaderMap = alone.map(|pair| (header::COOKIE, pair)).collect();
+    assert_eq!(rule.parts("/", &head), rule.parts("/", &alone), "the pairs of that name count, in order");
+    let mut more = head.clone();
+    more.append(header::COOKIE, HeaderValue::from_static("other=1; sidecar=2"));
+    assert_eq!(rule.parts("/", &more), rule.parts("/", &head), "and no others");
+    more.append(header::COOKIE, HeaderValue::from_static("sid=fuzz"));
+    assert_ne!(rule.parts("/", &more), rule.parts("/", &head), "another one is another key");
+}
+
+/// Two authorities, a line each: whether they make one key, against `http`'s own parser.
+pub fn authority(bytes: &[u8]) {
+    let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (one, two) = (line(), line());
+    let key = |authority: &[u8]| CacheKey::new("http", authority, "/", &[]);
+    assert_eq!(key(one) == key(two), key(two) == key(one));
+    assert_eq!(key(&one.to_ascii_uppercase()), key(one), "RFC 9110 §4.2.3");
+    let read = |text: &[u8]| {
+        let authority = http::uri::Authority::try_from(text).ok()?;
+        // That parser takes more than RFC 9110 §4.2.1 has: user information, and anything after an IPv6 address.
+        let port = match authority.as_str().strip_prefix(authority.host())? {
+            "" | ":" => "80",
+            port => port.strip_prefix(':').filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?,
+        };
+        Some((authority.host().to_ascii_lowercase(), port.to_owned()))
+    };
+    if let (Some(own), Some(other)) = (read(one), read(two)) {
+        assert_eq!(key(one) == key(two), own == other, "a host and a port are a key");
+    }
 }
 
 /// What a request says of where it comes from, and what is for one connection.

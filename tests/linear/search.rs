@@ -7,8 +7,9 @@ use stateright::semantics::register::{Register as Cell, RegisterOp, RegisterRet}
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 use truehit::rules::policy::Verify;
 
+use crate::dice::Dice;
 use crate::history::{History, Read, Stamp, Written};
-use crate::register::{Dice, Kind};
+use crate::register::Kind;
 use crate::run::{Plan, run, seed};
 
 /// Thread numbers of writes; each is a thread of its own.
@@ -106,6 +107,8 @@ async fn a_search_through_all_orders_finds_one_for_what_the_proxy_served() {
             writers: 2,
             writer_pause_ms: 40,
             failing: 0,
+            breaking: 0,
+            short: 0,
             leaving: 0,
             seed: seed() + at as u64,
         };

@@ -5,7 +5,7 @@ mod register;
 
 use std::time::Duration;
 
-use register::Register;
+use register::{Register, SMALL, Shell};
 use stateright::{Checker, Model};
 
 fn check(name: &str, model: Register) {
@@ -13,9 +13,6 @@ fn check(name: &str, model: Register) {
     println!("{name}: {} states, {} unique", checker.state_count(), checker.unique_state_count());
     checker.assert_properties();
 }
-
-const SMALL: Register =
-    Register { clients: 3, asks: 1, writes: 2, losses: 1, leaves: 1, overlap: 1, gather: 0.0, lease: Duration::ZERO };
 
 #[test]
 fn reads_are_linearizable_with_one_exchange_at_a_time() {
@@ -36,4 +33,21 @@ fn reads_are_linearizable_with_exchanges_that_overlap() {
         "k=2, gathering, two clients that ask twice",
         Register { clients: 2, asks: 2, overlap: 2, gather: 1.0, ..SMALL },
     );
+}
+
+#[test]
+fn reads_are_linearizable_whenever_the_shell_gets_round_to_its_deeds() {
+    let late = || Register { clients: 2, shell: Shell::Late, ..SMALL };
+    check("k=1, late", late());
+    check("k=1, late, three clients", Register { clients: 3, writes: 1, losses: 0, ..late() });
+    check("k=1, late, gathering", Register { gather: 1.0, ..late() });
+    check("k=2, late, two clients that ask twice", Register { asks: 2, overlap: 2, writes: 1, ..late() });
+}
+
+#[test]
+fn under_a_lease_nobody_is_left_behind_either() {
+    // What a lease may serve is another check's question (`tests/linear`): here nothing is written.
+    let leased = Register { writes: 0, lease: Duration::from_millis(2), ..SMALL };
+    check("k=1, a lease", Register { ..leased });
+    check("k=2, a lease, late", Register { clients: 2, overlap: 2, shell: Shell::Late, ..leased });
 }

@@ -4,7 +4,11 @@
 //! carries; it may leave first. An exchange reads the register at some point between its start and its answer, or is
 //! lost (a panic, a dropped task, a timeout: to the machine they are one). The machine is the real one. A step that
 //! shows the machine a moment advances the clock, so no two moments that matter are equal.
+//!
+//! The shell does what the machine asks for after it has released its lock, so other threads may come in between: with
+//! [`Shell::Late`] every deed is a step of its own, as late as can be, in order only with the others of its event.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use stateright::{Model, Property};
@@ -24,7 +28,31 @@ pub(crate) struct Register {
     pub(crate) overlap: usize,
     pub(crate) gather: f64,
     pub(crate) lease: Duration,
+    pub(crate) shell: Shell,
+    /// What the checker's own threads do before a step: where a fault is a thread's, it is seeded here.
+    pub(crate) before_each_step: fn(),
 }
+
+/// When the shell does what it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shell {
+    AtOnce,
+    Late,
+}
+
+/// Three clients that ask once, two writes, a loss and a client that leaves.
+pub(crate) const SMALL: Register = Register {
+    clients: 3,
+    asks: 1,
+    writes: 2,
+    losses: 1,
+    leaves: 1,
+    overlap: 1,
+    gather: 0.0,
+    lease: Duration::ZERO,
+    shell: Shell::AtOnce,
+    before_each_step: || {},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct State {
@@ -39,6 +67,8 @@ pub(crate) struct State {
     pub(crate) exchanges: Vec<Flying>,
     /// What the machine asked for and has not been given yet.
     pub(crate) timers: Vec<Moment>,
+    /// What a late shell has still to do: the deeds of an event, in order.
+    deeds: Vec<VecDeque<Deed>>,
     /// A read returned a version that was not current at any time while its client waited.
     pub(crate) stale: bool,
     /// The machine broke its contract with the shell.
@@ -68,6 +98,14 @@ pub(crate) struct Flying {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Deed {
+    Launch(Exchange),
+    /// With what the exchange read, if it was answered.
+    Wake(Exchange, How, Option<u8>),
+    Ring(Moment),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     Arrive(usize),
     Ask(usize),
@@ -78,6 +116,8 @@ pub(crate) enum Action {
     Answer(usize),
     Lose(usize),
     Ring,
+    /// The shell does the next deed of an event.
+    Do(usize),
 }
 
 impl Register {
@@ -86,36 +126,75 @@ impl Register {
         Collapse { enabled: true, overlap: self.overlap, gather: self.gather, gather_max }
     }
 
-    fn tell(&self, state: &mut State, event: Event) -> Option<Exchange> {
+    /// `read` is what the exchange read that the event is about.
+    fn tell(&self, state: &mut State, event: Event, read: Option<u8>) -> Option<Exchange> {
         let rules = self.rules();
-        let mut seat = None;
+        let (mut seat, mut deeds) = (None, VecDeque::new());
         for effect in state.machine.on_event(Moment::from_nanos(state.now_ms * 1_000_000), &rules, event) {
             match effect {
                 Effect::Wait { exchange } => {
                     state.broken |= seat.replace(exchange).is_some();
                 }
-                Effect::Start { exchange } => state.exchanges.push(Flying { exchange, read: None }),
-                Effect::Wake { exchange, how } => {
-                    let at = state.exchanges.iter().position(|flying| flying.exchange == exchange);
-                    let read = at.and_then(|at| state.exchanges.remove(at).read);
-                    state.broken |= at.is_none();
-                    for client in &mut state.clients {
-                        let Some(waits) = client.waits.take_if(|waits| waits.exchange == exchange) else { continue };
-                        if how == How::Answered {
-                            state.answered = 1;
-                            state.stale |= read.is_none_or(|read| read < waits.floor);
-                        }
-                    }
-                }
+                Effect::Start { exchange } => deeds.push_back(Deed::Launch(exchange)),
+                Effect::Wake { exchange, how } => deeds.push_back(Deed::Wake(exchange, how, read)),
                 Effect::Dissolve { exchange } => {
                     state.broken |= state.clients.iter().flat_map(|c| &c.waits).any(|w| w.exchange == exchange);
                 }
-                Effect::Arm { at } => state.timers.push(at),
-                Effect::Idle => state.broken |= !state.exchanges.is_empty(),
+                Effect::Arm { at } => deeds.push_back(Deed::Ring(at)),
+                // The table drops the machine, and makes another one for the next who asks.
+                Effect::Idle => {
+                    state.broken |= !state.exchanges.is_empty() || state.launches() > 0;
+                    state.machine = Machine::default();
+                }
             }
         }
         state.now_ms += 1;
+        match self.shell {
+            Shell::AtOnce => deeds.into_iter().for_each(|deed| state.perform(deed)),
+            Shell::Late if deeds.is_empty() => {}
+            Shell::Late => state.deeds.push(deeds),
+        }
         seat
+    }
+}
+
+impl State {
+    fn perform(&mut self, deed: Deed) {
+        match deed {
+            Deed::Launch(exchange) => self.exchanges.push(Flying { exchange, read: None }),
+            Deed::Ring(at) => self.timers.push(at),
+            Deed::Wake(exchange, how, read) => {
+                for client in &mut self.clients {
+                    let Some(waits) = client.waits.take_if(|waits| waits.exchange == exchange) else { continue };
+                    if how == How::Answered {
+                        self.answered = 1;
+                        self.stale |= read.is_none_or(|read| read < waits.floor);
+                    }
+                }
+            }
+        }
+    }
+
+    fn launches(&self) -> usize {
+        self.deeds.iter().flatten().filter(|deed| matches!(deed, Deed::Launch(_))).count()
+    }
+
+    /// Whether a client that waits for this exchange will hear of it: it runs, or is about to, or has just landed.
+    fn is_under_way(&self, exchange: Exchange) -> bool {
+        self.exchanges.iter().any(|flying| flying.exchange == exchange)
+            || self.deeds.iter().flatten().any(|deed| match deed {
+                Deed::Launch(own) | Deed::Wake(own, ..) => *own == exchange,
+                Deed::Ring(_) => false,
+            })
+    }
+
+    /// Whether the timer that the machine counts on is there.
+    fn is_armed(&self) -> bool {
+        let coming = self.deeds.iter().flatten().filter_map(|deed| match deed {
+            Deed::Ring(at) => Some(at),
+            Deed::Launch(_) | Deed::Wake(..) => None,
+        });
+        self.machine.armed().is_some_and(|at| self.timers.iter().chain(coming).any(|timer| *timer == at))
     }
 }
 
@@ -135,6 +214,7 @@ impl Model for Register {
             clients: vec![Client { asks_left: self.asks, arrived: None, waits: None }; self.clients],
             exchanges: Vec::new(),
             timers: Vec::new(),
+            deeds: Vec::new(),
             stale: false,
             broken: false,
             answered: 0,
@@ -162,9 +242,11 @@ impl Model for Register {
         if !state.timers.is_empty() {
             actions.push(Action::Ring);
         }
+        actions.extend((0..state.deeds.len()).map(Action::Do));
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        (self.before_each_step)();
         let mut state = last.clone();
         match action {
             Action::Arrive(at) => {
@@ -176,14 +258,14 @@ impl Model for Register {
                 let (arrived, floor) = state.clients[at].arrived.take()?;
                 state.fresh += 1;
                 let fresh = Exchange(state.fresh);
-                let exchange = self.tell(&mut state, Event::Asked { arrived, lease: self.lease, fresh });
+                let exchange = self.tell(&mut state, Event::Asked { arrived, lease: self.lease, fresh }, None);
                 state.broken |= exchange.is_none();
                 state.clients[at].waits = exchange.map(|exchange| Waits { exchange, floor });
             }
             Action::Leave(at) => {
                 state.leaves_left -= 1;
                 let exchange = state.clients[at].waits.take()?.exchange;
-                self.tell(&mut state, Event::Left { exchange });
+                self.tell(&mut state, Event::Left { exchange }, None);
             }
             Action::Write => {
                 state.version += 1;
@@ -191,19 +273,26 @@ impl Model for Register {
             }
             Action::Evaluate(at) => state.exchanges[at].read = Some(state.version),
             Action::Answer(at) => {
-                let exchange = state.exchanges[at].exchange;
-                self.tell(&mut state, Event::Answered { exchange });
+                let Flying { exchange, read } = state.exchanges.remove(at);
+                self.tell(&mut state, Event::Answered { exchange }, read);
             }
             Action::Lose(at) => {
                 state.losses_left -= 1;
-                let exchange = state.exchanges[at].exchange;
-                self.tell(&mut state, Event::Lost { exchange });
+                let Flying { exchange, .. } = state.exchanges.remove(at);
+                self.tell(&mut state, Event::Lost { exchange }, None);
             }
             // A timer is never early, and may be late: the clock goes on to it, if it is not there yet.
             Action::Ring => {
                 let at = state.timers.remove(0);
                 state.now_ms = state.now_ms.max(at.as_nanos().div_ceil(1_000_000));
-                self.tell(&mut state, Event::Gathered);
+                self.tell(&mut state, Event::Gathered, None);
+            }
+            Action::Do(at) => {
+                let deed = state.deeds[at].pop_front()?;
+                if state.deeds[at].is_empty() {
+                    state.deeds.remove(at);
+                }
+                state.perform(deed);
             }
         }
         Some(state)
@@ -216,15 +305,14 @@ impl Model for Register {
             }),
             Property::always("the machine keeps its contract", |model: &Self, state: &State| {
                 !state.broken
-                    && state.machine.running() == state.exchanges.len()
-                    && state.exchanges.len() <= model.overlap
+                    && state.machine.running() == state.exchanges.len() + state.launches()
+                    && state.machine.running() <= model.overlap
             }),
             Property::always("whoever waits is waited for", |model: &Self, state: &State| {
-                let armed = state.machine.armed().is_some_and(|at| state.timers.contains(&at));
                 state.clients.iter().flat_map(|client| &client.waits).all(|waits| {
-                    let runs = state.exchanges.iter().any(|flying| flying.exchange == waits.exchange);
                     let queued = state.machine.queued() == Some(waits.exchange);
-                    runs || queued && (state.exchanges.len() >= state.machine.slots(&model.rules()) || armed)
+                    let full = state.machine.running() >= state.machine.slots(&model.rules());
+                    state.is_under_way(waits.exchange) || queued && (full || state.is_armed())
                 }) && (state.machine.queued().is_none()
                     || state
                         .clients
@@ -232,6 +320,16 @@ impl Model for Register {
                         .flat_map(|client| &client.waits)
                         .any(|waits| state.machine.queued() == Some(waits.exchange)))
             }),
+            // Each step uses up something, so every run ends; what it ends in says whether anybody was left behind.
+            Property::always(
+                "when nothing can happen any more, everyone has been told",
+                |model: &Self, state: &State| {
+                    let mut actions = Vec::new();
+                    model.actions(state, &mut actions);
+                    let waits = state.clients.iter().any(|client| client.waits.is_some());
+                    !actions.is_empty() || !waits && state.machine == Machine::default()
+                },
+            ),
             Property::sometimes("somebody is answered", |_, state: &State| state.answered > 0),
         ]
     }

@@ -17,12 +17,13 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
 use http_body::{Body, Frame, SizeHint};
 use sha1::{Digest, Sha1};
 use tokio::time::{Instant, Sleep, sleep};
-use truehit::origin::{Origin, OriginError, Outgoing, Purpose, RequestBody};
+use truehit::origin::{Origin, OriginError, Outgoing, Purpose};
 
+use crate::dice::Dice;
 use crate::history::{Exchange, Stamp, Written};
 
 /// What a register's answers carry, and which questions it understands.
@@ -36,6 +37,11 @@ pub enum Kind {
     Express,
     /// A strong entity tag, and deaf to conditions: HEAD must tell.
     HeadOnly,
+    /// A weak entity tag that two versions share, and conditional requests: a 304 proves nothing.
+    Weak,
+    /// Like [`Strong`](Self::Strong), behind a cache that confirms every other time what was true before the last write,
+    /// and says by `Age` who speaks.
+    Behind,
 }
 
 /// How a register behaves.
@@ -49,6 +55,17 @@ pub struct Manners {
     pub wait_ms: u64,
     /// Of a thousand requests, how many fail.
     pub failing: u64,
+    /// Of a thousand bodies, how many break off.
+    pub breaking: u64,
+    /// Of a thousand bodies, how many end before the length that they have declared.
+    pub short: u64,
+}
+
+impl Manners {
+    /// One that never fails.
+    pub const fn sound(kind: Kind, keys: usize, wait_ms: u64) -> Self {
+        Self { kind, keys, wait_ms, failing: 0, breaking: 0, short: 0 }
+    }
 }
 
 /// The register; clones are the same one.
@@ -68,30 +85,6 @@ struct State {
     writes: Vec<Written>,
     exchanges: Vec<Exchange>,
     answers: BTreeMap<(String, u16), usize>,
-}
-
-/// A small seeded generator (SplitMix64): the same seed, the same run.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `bound`, which is not 0.
-    pub const fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    /// A time from 0 to `longest_ms`.
-    pub const fn wait(&mut self, longest_ms: u64) -> Duration {
-        Duration::from_millis(self.below(longest_ms + 1))
-    }
 }
 
 /// The content of a version: the same few words over and over, so that a torn or foreign content shows.
@@ -160,41 +153,57 @@ impl Register {
     }
 
     /// The instant at which a request takes effect.
-    fn evaluate(&self, request: &Request<RequestBody>, received: Stamp) -> Response<PacedBody> {
-        let path = request.uri().path();
+    fn evaluate(&self, request: &request::Parts, received: Stamp) -> Response<PacedBody> {
+        let path = request.uri.path();
         let key: usize = path.strip_prefix("/k/").and_then(|key| key.parse().ok()).expect("a path of the test");
         let evaluated = self.stamp();
         let manners = self.0.manners;
-        let (version, pieces) = self.locked(|state| {
-            let version = state.versions[key];
-            state.exchanges.push(Exchange { key, version, received, evaluated });
-            (version, (0..state.dice.below(3)).map(|_| state.dice.wait(manners.wait_ms)).collect())
+        let condition = request.headers.get(header::IF_NONE_MATCH);
+        let (version, pieces, fate, behind) = self.locked(|state| {
+            let before = state.versions[key].saturating_sub(1);
+            let behind =
+                manners.kind == Kind::Behind && names(condition, &format!("\"v{before}\"")) && state.dice.below(2) == 0;
+            let version = if behind { before } else { state.versions[key] };
+            if !behind {
+                state.exchanges.push(Exchange { key, version, received, evaluated });
+            }
+            let pieces: Vec<_> = (0..state.dice.below(3)).map(|_| state.dice.wait(manners.wait_ms)).collect();
+            let fate = match state.dice.below(1000) {
+                drawn if drawn < manners.breaking => Fate::Breaks,
+                drawn if drawn < manners.breaking + manners.short => Fate::Short,
+                _ => Fate::Whole,
+            };
+            (version, pieces, fate, behind)
         });
         let content = content(key, version);
         let tag = match manners.kind {
-            Kind::Strong | Kind::HeadOnly => Some(format!("\"v{version}\"")),
+            Kind::Strong | Kind::HeadOnly | Kind::Behind => Some(format!("\"v{version}\"")),
+            Kind::Weak => Some(format!("W/\"v{}\"", version / 2)),
             Kind::Bare => None,
             Kind::Express => {
                 Some(format!("W/\"{:x}-{}\"", content.len(), STANDARD_NO_PAD.encode(Sha1::digest(&content))))
             }
         };
-        let unchanged = manners.kind != Kind::HeadOnly
-            && tag.as_ref().is_some_and(|tag| names(request.headers().get(header::IF_NONE_MATCH), tag));
-        let (status, body) = match *request.method() {
+        let unchanged = manners.kind != Kind::HeadOnly && tag.as_ref().is_some_and(|tag| names(condition, tag));
+        let (status, body) = match request.method {
             Method::HEAD if manners.kind == Kind::Bare => (StatusCode::METHOD_NOT_ALLOWED, PacedBody::empty()),
             _ if unchanged => (StatusCode::NOT_MODIFIED, PacedBody::empty()),
             Method::HEAD => (StatusCode::OK, PacedBody::empty()),
-            _ => (StatusCode::OK, PacedBody::new(&content, pieces)),
+            _ => (StatusCode::OK, PacedBody::new(&content, pieces).fated(fate)),
         };
         let mut fields = HeaderMap::new();
         if let Some(tag) = tag {
             fields.insert(header::ETAG, HeaderValue::try_from(tag).unwrap());
         }
-        if status == StatusCode::OK {
+        // Whoever declares a length and then breaks off is seen through by it.
+        if status == StatusCode::OK && fate != Fate::Breaks {
             fields.insert(header::CONTENT_LENGTH, content.len().into());
         }
+        if behind {
+            fields.insert(header::AGE, HeaderValue::from_static("1"));
+        }
         self.locked(|state| {
-            *state.answers.entry((request.method().to_string(), status.as_u16())).or_default() += 1;
+            *state.answers.entry((request.method.to_string(), status.as_u16())).or_default() += 1;
         });
         let mut response = Response::new(body);
         (*response.status_mut(), *response.headers_mut()) = (status, fields);
@@ -214,7 +223,14 @@ impl Origin for Register {
     type Body = PacedBody;
 
     async fn send(&self, _purpose: Purpose, outgoing: &mut Outgoing<'_>) -> Result<Response<PacedBody>, OriginError> {
-        let (request, received) = (outgoing(), self.stamp());
+        self.answer(&outgoing().into_parts().0).await
+    }
+}
+
+impl Register {
+    /// Answers a request after a while, or fails it.
+    pub async fn answer(&self, request: &request::Parts) -> Result<Response<PacedBody>, OriginError> {
+        let received = self.stamp();
         let (before, after, fate) = self.draw(|dice, manners| {
             let before = Duration::from_millis(1) + dice.wait(manners.wait_ms - 1);
             let fate = if dice.below(1000) < manners.failing { dice.below(2) } else { 2 };
@@ -225,29 +241,53 @@ impl Origin for Register {
         if fate == 0 {
             return Err(broken());
         }
-        let response = self.evaluate(&request, received);
+        let response = self.evaluate(request, received);
         sleep(after).await;
         if fate == 1 { Err(broken()) } else { Ok(response) }
     }
+}
+
+/// How a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Whole,
+    /// In an error, before its last piece.
+    Breaks,
+    /// As if it were whole, before its last piece.
+    Short,
 }
 
 /// Content in pieces, with waits between them.
 pub struct PacedBody {
     pieces: VecDeque<(Duration, Bytes)>,
     pause: Option<Pin<Box<Sleep>>>,
+    length: u64,
+    fate: Fate,
 }
 
 impl PacedBody {
-    const fn empty() -> Self {
-        Self { pieces: VecDeque::new(), pause: None }
+    pub const fn empty() -> Self {
+        Self { pieces: VecDeque::new(), pause: None, length: 0, fate: Fate::Whole }
+    }
+
+    /// The same without its last piece, if that is its fate.
+    fn fated(mut self, fate: Fate) -> Self {
+        self.fate = fate;
+        if fate != Fate::Whole {
+            let first = self.pieces.len() == 1;
+            let last = self.pieces.pop_back();
+            // Of one piece, half is kept.
+            self.pieces.extend(last.filter(|_| first).map(|(pause, piece)| (pause, piece.slice(..piece.len() / 2))));
+        }
+        self
     }
 
     /// `content`, the first piece at once, and another after each of `pauses`.
-    fn new(content: &Bytes, pauses: Vec<Duration>) -> Self {
+    pub fn new(content: &Bytes, pauses: Vec<Duration>) -> Self {
         let size = content.len().div_ceil(pauses.len() + 1);
         let pauses = std::iter::once(Duration::ZERO).chain(pauses);
         let pieces = pauses.zip(content.chunks(size)).map(|(pause, piece)| (pause, content.slice_ref(piece)));
-        Self { pieces: pieces.collect(), pause: None }
+        Self { pieces: pieces.collect(), pause: None, length: content.len() as u64, fate: Fate::Whole }
     }
 }
 
@@ -257,19 +297,25 @@ impl Body for PacedBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, OriginError>>> {
         let this = self.get_mut();
-        let Some((wait, _)) = this.pieces.front() else { return Poll::Ready(None) };
+        let Some((wait, _)) = this.pieces.front() else {
+            let broken = this.fate == Fate::Breaks;
+            this.fate = Fate::Whole;
+            return Poll::Ready(broken.then(|| Err(OriginError::ResponseIncomplete("as told".to_owned()))));
+        };
         if !wait.is_zero() {
             ready!(this.pause.get_or_insert_with(|| Box::pin(sleep(*wait))).as_mut().poll(cx));
             this.pause = None;
         }
-        Poll::Ready(this.pieces.pop_front().map(|(_, piece)| Ok(Frame::data(piece))))
+        let piece = this.pieces.pop_front();
+        this.length -= piece.as_ref().map_or(0, |(_, piece)| piece.len() as u64);
+        Poll::Ready(piece.map(|(_, piece)| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
+        self.pieces.is_empty() && self.length == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.pieces.iter().map(|(_, piece)| piece.len() as u64).sum())
+        if self.fate == Fate::Breaks { SizeHint::new() } else { SizeHint::with_exact(self.length) }
     }
 }

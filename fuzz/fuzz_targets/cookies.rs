@@ -1,0 +1,8 @@
+//! `cookies` under libFuzzer; what it does is told in tests/fuzz/targets.rs.
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../tests/fuzz/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::cookies(bytes));
