@@ -9,8 +9,9 @@ PYTHON ?= python3
 ARGS ?=
 # Set, `make conformance` writes its results again, and `make instructions` its record.
 UPDATE ?=
-# What `make fuzz` runs, and for how many seconds; seconds per target for `make fuzz-smoke`.
+# What `make fuzz` runs, under which sanitizer, and for how many seconds; seconds per target for `make fuzz-smoke`.
 TARGET ?= decide
+SANITIZER ?= none
 SECONDS ?= 60
 SMOKE_SECONDS ?= 3
 # What `make mutants` is about, as in `make mutants ARGS='--file src/rules/freshness.rs'`: all of src/rules otherwise.
@@ -73,11 +74,12 @@ deny: target/tools/cargo-deny-$(CARGO_DENY) ## Licences, duplicate crates and so
 fuzz-smoke: ## Every fuzz target for a few seconds, without libFuzzer
 	FUZZ_SECONDS=$(SMOKE_SECONDS) $(CARGO) test --locked --test fuzz -- --nocapture no_input
 
-# Needs a C++ compiler for libFuzzer; without a sanitizer a stable Rust compiler will do. Finds of the fuzzer stay in target/; what is worth keeping is put
-# into fuzz/corpus by hand.
-fuzz: target/tools/cargo-fuzz-$(CARGO_FUZZ) ## One fuzz target under libFuzzer (TARGET=decide SECONDS=60)
+# Needs a C++ compiler for libFuzzer. A stable Rust compiler will do: with a sanitizer it has to be told that it may.
+# Finds of the fuzzer stay in target/; what is worth keeping is put into fuzz/corpus by hand.
+fuzz: target/tools/cargo-fuzz-$(CARGO_FUZZ) ## One fuzz target under libFuzzer (TARGET=decide SECONDS=60 SANITIZER=address)
 	mkdir -p target/fuzz/corpus/$(TARGET)
-	target/tools/bin/cargo-fuzz run --sanitizer none --target-dir target/fuzz $(TARGET) \
+	$(if $(filter-out none,$(SANITIZER)),RUSTC_BOOTSTRAP=1) \
+		target/tools/bin/cargo-fuzz run --sanitizer $(SANITIZER) --target-dir target/fuzz $(TARGET) \
 		target/fuzz/corpus/$(TARGET) fuzz/corpus/$(TARGET) -- -max_total_time=$(SECONDS)
 
 mutants: target/tools/cargo-mutants-$(CARGO_MUTANTS) ## Which changes to the rules no test would notice: hours (ARGS='--file src/rules/vary.rs')
