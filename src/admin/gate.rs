@@ -252,23 +252,23 @@ mod tests {
 
     #[test]
     fn whoever_is_not_here_needs_the_token() {
-        let right = format!("Bearer {}", TOKEN.replace(' ', "-"));
-        let rows: &[(&str, bool, [u8; 4], &[(&'static str, &str)], Result<(), Denial>)] = &[
-            ("here, no token is needed", true, HERE, &[], Ok(())),
-            ("there is none to have", false, THERE, &[("authorization", &right)], Err(Denial::Elsewhere)),
-            ("there is one", true, THERE, &[("authorization", &right)], Ok(())),
-            ("the scheme's case is nothing", true, THERE, &[("authorization", &right.replace('B', "b"))], Ok(())),
+        let right: &str = &format!("Bearer {}", TOKEN.replace(' ', "-"));
+        let lower: &str = &right.replace('B', "b");
+        for (sentence, token, peer, lines, expected) in [
+            ("here, no token is needed", true, HERE, &[][..], Ok(())),
+            ("there is none to have", false, THERE, &[("authorization", right)], Err(Denial::Elsewhere)),
+            ("there is one", true, THERE, &[("authorization", right)], Ok(())),
+            ("the scheme's case is nothing", true, THERE, &[("authorization", lower)], Ok(())),
             ("without it", true, THERE, &[], Err(Denial::Token)),
             ("a wrong one", true, THERE, &[("authorization", "Bearer x")], Err(Denial::Token)),
             ("another scheme", true, THERE, &[("authorization", "Basic x")], Err(Denial::Token)),
-            ("from a page", true, THERE, &[("authorization", &right), ("origin", "null")], Err(Denial::Page)),
+            ("from a page", true, THERE, &[("authorization", right), ("origin", "null")], Err(Denial::Page)),
             ("from a page here", true, HERE, &[("sec-fetch-site", "same-origin")], Err(Denial::Page)),
             ("typed by somebody", true, HERE, &[("sec-fetch-site", "none")], Ok(())),
-        ];
-        for (sentence, token, peer, lines, expected) in rows {
+        ] {
             let mut fields = fields(lines);
             fields.insert(HOST, HeaderValue::from_static("10.0.0.2:9090"));
-            assert_eq!(gate([0; 4], *token).may_do(&fields, (*peer).into()), *expected, "{sentence}");
+            assert_eq!(gate([0; 4], token).may_do(&fields, peer.into()), expected, "{sentence}");
         }
         let mapped = "::ffff:127.0.0.1".parse().unwrap();
         assert!(gate([0; 4], false).may_do(&fields(&[("host", "localhost")]), mapped).is_ok());

@@ -250,9 +250,8 @@ impl<H: Handler> Context<H> {
             };
             let mut response = handled.unwrap_or_else(|_| self.handler.panicked());
             let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-            // RFC 9110 §15.5.9, of 408: "If the client has an outstanding request in transit, it MAY repeat that request.
-            // [...] If the current connection is not usable (e.g., as it would be in HTTP/1.1 because request delimitation
-            // is lost), a new connection will be used."
+            // RFC 9110 §15.5.9: "If the current connection is not usable (e.g., as it would be in HTTP/1.1 because request
+            // delimitation is lost), a new connection will be used."
             let is_late = progress.is_some_and(|progress| progress.answer());
             if version != Version::HTTP_2 && !switches && (is_late || self.drain.has_begun()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

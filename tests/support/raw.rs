@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     pub async fn exactly(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count {
             let read = soon(self.stream.read_buf(&mut self.buffer)).await.unwrap();
-            assert!(read > 0, "closed after {:?}", String::from_utf8_lossy(&self.buffer));
+            assert!(read > 0, "closed after {} of {count} bytes", self.buffer.len());
         }
         self.buffer.drain(..count).collect()
     }
