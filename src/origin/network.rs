@@ -78,8 +78,11 @@ impl Asked {
 
     /// Whether an answer of this status may have a body (RFC 9112 §6.3).
     fn after(self, status: StatusCode) -> After {
-        let bodyless = self.head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-        if bodyless { After::Nothing } else { After::Content }
+        match status {
+            _ if self.head => After::Head,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => After::Bodyless,
+            _ => After::Content,
+        }
     }
 }
 
@@ -294,7 +297,7 @@ impl NetworkOrigin {
         }
         framing::has_length(response.headers_mut())?;
         let after = asked.after(response.status());
-        if after == After::Nothing {
+        if after != After::Content {
             return Ok(response.map(|_| NetworkBody::ended()));
         }
         let longest = self.longest_silence(asked.purpose, response.headers());

@@ -2,9 +2,10 @@
 //!
 //! Bytes that come late after an answer would be read as the answer to the next request on that connection: the body of an
 //! answer that must not have one, or what is longer than its `Content-Length`. So the connection waits in quarantine,
-//! unless this module says that the origin has shown itself sound. That is learned for answers without a body and with one
-//! by themselves, as an origin has different faults in each. It is forgotten after a while, and learned anew from
-//! connections that were idle as long anyway: the thing behind the address may have been deployed anew.
+//! unless this module says that the origin has shown itself sound. That is learned for answers to HEAD, for statuses that
+//! have no body and for answers with one by themselves, as an origin has different faults in each. It is forgotten after a
+//! while, and learned anew from connections that were idle as long anyway: the thing behind the address may have been
+//! deployed anew.
 
 use std::time::Duration;
 
@@ -22,15 +23,18 @@ const BELIEVED_FOR: Duration = Duration::from_secs(600);
 /// After which answer a connection is without a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
-    /// One that must not have a body.
-    Nothing,
-    /// One that may.
+    /// One to HEAD.
+    Head,
+    /// One whose status forbids a body: 204 or 304.
+    Bodyless,
+    /// One that may have a body.
     Content,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Trust {
-    nothing: Learned,
+    head: Learned,
+    bodyless: Learned,
     content: Learned,
 }
 
@@ -43,7 +47,8 @@ struct Learned {
 impl Trust {
     pub(super) fn is_sound(&self, after: After, now: Moment) -> bool {
         let learned = match after {
-            After::Nothing => &self.nothing,
+            After::Head => &self.head,
+            After::Bodyless => &self.bodyless,
             After::Content => &self.content,
         };
         learned.sound_until.is_some_and(|until| now < until)
@@ -52,7 +57,8 @@ impl Trust {
     /// A connection was silent for as long as a quarantine takes.
     pub(super) fn stayed_quiet(&mut self, after: After, now: Moment) {
         let learned = match after {
-            After::Nothing => &mut self.nothing,
+            After::Head => &mut self.head,
+            After::Bodyless => &mut self.bodyless,
             After::Content => &mut self.content,
         };
         learned.quiet += 1;
@@ -73,11 +79,11 @@ mod tests {
 
     const START: Moment = Moment::from_nanos(0);
 
-    const BOTH: [After; 2] = [After::Nothing, After::Content];
+    const ALL: [After; 3] = [After::Head, After::Bodyless, After::Content];
 
     fn after_quarantines(count: u32) -> Trust {
         let mut trust = Trust::default();
-        for after in BOTH {
+        for after in ALL {
             (0..count).for_each(|_| trust.stayed_quiet(after, START));
         }
         trust
@@ -85,18 +91,18 @@ mod tests {
 
     #[test]
     fn an_origin_is_sound_after_four_quiet_quarantines() {
-        for after in BOTH {
+        for after in ALL {
             assert!(!after_quarantines(3).is_sound(after, START));
             assert!(after_quarantines(4).is_sound(after, START));
         }
     }
 
     #[test]
-    fn silence_after_one_kind_of_answer_says_nothing_about_the_other() {
-        for (quiet, other) in [(After::Nothing, After::Content), (After::Content, After::Nothing)] {
+    fn silence_after_one_kind_of_answer_says_nothing_about_the_others() {
+        for quiet in ALL {
             let mut trust = Trust::default();
             (0..QUIET_ENOUGH).for_each(|_| trust.stayed_quiet(quiet, START));
-            assert!(trust.is_sound(quiet, START) && !trust.is_sound(other, START));
+            assert!(ALL.iter().all(|after| trust.is_sound(*after, START) == (*after == quiet)), "{quiet:?}");
         }
     }
 
@@ -104,16 +110,16 @@ mod tests {
     fn soundness_is_forgotten_after_ten_minutes_unless_it_is_shown_again() {
         let mut trust = after_quarantines(4);
         let (before, then) = (START.after(Duration::from_secs(599)), START.after(Duration::from_secs(600)));
-        assert!(trust.is_sound(After::Nothing, before));
-        assert!(!trust.is_sound(After::Nothing, then));
-        (0..QUIET_ENOUGH).for_each(|_| trust.stayed_quiet(After::Nothing, before));
-        assert!(trust.is_sound(After::Nothing, then));
+        assert!(trust.is_sound(After::Head, before));
+        assert!(!trust.is_sound(After::Head, then));
+        (0..QUIET_ENOUGH).for_each(|_| trust.stayed_quiet(After::Head, before));
+        assert!(trust.is_sound(After::Head, then));
     }
 
     #[test]
     fn one_stray_byte_costs_the_origin_its_soundness() {
         let mut trust = after_quarantines(4);
         trust.broken();
-        assert!(BOTH.iter().all(|after| !trust.is_sound(*after, START)));
+        assert!(ALL.iter().all(|after| !trust.is_sound(*after, START)));
     }
 }

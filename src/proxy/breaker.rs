@@ -109,3 +109,47 @@ impl Drop for Admitted<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SETTINGS: BreakerSettings =
+        BreakerSettings { failures: 2, open_for: Duration::from_secs(1), open_max: Duration::from_secs(1) };
+    const NOW: Moment = Moment::from_nanos(0);
+
+    fn fails(breaker: &OriginBreaker) -> bool {
+        breaker.admit(NOW).unwrap().ended(&Err::<(), _>(OriginError::ConnectionRefused), NOW)
+    }
+
+    fn opened() -> OriginBreaker {
+        let breaker = OriginBreaker::new(SETTINGS);
+        assert!(!fails(&breaker), "not by one");
+        assert!(fails(&breaker));
+        breaker
+    }
+
+    #[test]
+    fn a_probe_that_is_given_up_leaves_its_place() {
+        let breaker = opened();
+        assert!(matches!(breaker.admit(NOW).err(), Some(OriginError::Unavailable(_))));
+        let later = NOW.after(Duration::from_secs(2));
+        let probe = breaker.admit(later).unwrap();
+        assert!(breaker.admit(later).is_err());
+        drop(probe);
+        assert!(!breaker.admit(later).unwrap().ended(&Ok(()), later));
+        assert_eq!(breaker.standing(), Standing::Closed);
+    }
+
+    #[test]
+    fn other_settings_close_it_and_the_same_do_not() {
+        let breaker = opened();
+        breaker.configure(SETTINGS);
+        assert_eq!(breaker.standing(), Standing::Open);
+        breaker.configure(BreakerSettings { failures: 3, ..SETTINGS });
+        assert_eq!(breaker.standing(), Standing::Closed);
+        assert!(!fails(&breaker) && !fails(&breaker) && fails(&breaker));
+    }
+}

@@ -21,8 +21,9 @@ pub const ROWS: &[Row] = &[
     held(
         2,
         "Bytes after the end of an answer, late",
-        "They are not the answer to another request: after an answer of either kind, with a body or without, no connection \
-         is used for 250 ms until four in a row stayed silent, which is believed for ten minutes or to the first stray byte.",
+        "They are not the answer to another request: after an answer to HEAD, one of 204 or 304, and one with a body, a \
+         connection is not used for 250 ms until four in a row stayed silent after answers of that kind, which is believed \
+         for ten minutes or to the first stray byte.",
     ),
     held(
         3,

@@ -74,7 +74,7 @@ async fn d19_where_nobody_accepts_it_is_a_504_by_the_connect_timeout() {
     let address = full.local_addr().unwrap();
     // What waits to be accepted fills the backlog; the system then drops what would connect.
     let mut waiting = Vec::new();
-    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(address)).await {
         waiting.push(stream);
     }
     let sidecar = Sidecar::start(&format!("http://{address}"), "origin.connect_timeout = \"100ms\"").await;
