@@ -24,7 +24,6 @@ async fn f13_what_clients_and_the_origin_say_makes_no_series() {
     .await;
     let more = "defaults.verify = \"when-stale\"\ndefaults.key_headers = [\"x-tenant\"]";
     let sidecar = Sidecar::start(&origin.url(), more).await;
-    let mut before = None;
     for round in 0..2 {
         let mut client = sidecar.client().await;
         for number in 0..25 {
@@ -39,12 +38,10 @@ async fn f13_what_clients_and_the_origin_say_makes_no_series() {
             }
             client.get(&format!("/{name}/{name}.{name}")).await;
         }
+        // Which of the series that may be there are there is a matter of time; there are no others.
         let now = series(&sidecar).await;
         assert!(now.len() <= truehit::metrics::series_ceiling(1), "{}", now.len());
-        assert!(now.iter().all(|series| !series.contains(&format!("{round}-1"))), "{now:#?}");
-        if let Some(before) = before.replace(now) {
-            assert_eq!(series(&sidecar).await, before, "other words, the same series");
-        }
+        assert!(now.iter().all(|series| !series.contains(&format!("{round}-"))), "{now:#?}");
     }
 }
 
