@@ -56,11 +56,12 @@ pub const fn seeded(_fault: Fault) -> bool {
 }
 
 #[cfg(feature = "seeded-faults")]
-pub use seeds::{Seeded, seed, seeded};
+pub use seeds::{Seeded, seed, seed_everywhere, seeded};
 
 #[cfg(feature = "seeded-faults")]
 mod seeds {
     use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::Fault;
 
@@ -69,6 +70,9 @@ mod seeds {
         /// others.
         static SEEDED: Cell<u32> = const { Cell::new(0) };
     }
+
+    /// The same for every thread of the process: a bench has a runtime of several.
+    static EVERYWHERE: AtomicU32 = AtomicU32::new(0);
 
     /// A fault, until this is dropped.
     #[derive(Debug)]
@@ -80,7 +84,7 @@ mod seeds {
     /// Whether `fault` was seeded on this thread.
     #[must_use]
     pub fn seeded(fault: Fault) -> bool {
-        SEEDED.get() & bit(fault) != 0
+        (SEEDED.get() | EVERYWHERE.load(Ordering::Relaxed)) & bit(fault) != 0
     }
 
     /// Gives this thread `fault`.
@@ -88,6 +92,11 @@ mod seeds {
         let before = SEEDED.get();
         SEEDED.set(before | bit(fault));
         Seeded { before }
+    }
+
+    /// Gives every thread `fault`, for good.
+    pub fn seed_everywhere(fault: Fault) {
+        EVERYWHERE.fetch_or(bit(fault), Ordering::Relaxed);
     }
 
     impl Drop for Seeded {

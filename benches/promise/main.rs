@@ -51,6 +51,6 @@ fn main() {
 /// Breaks the collapsing rule for the whole process, if this build can.
 fn seed_fault() -> bool {
     #[cfg(feature = "seeded-faults")]
-    truehit::faults::seed(truehit::faults::Fault::JoinRunning);
+    truehit::faults::seed_everywhere(truehit::faults::Fault::JoinRunning);
     cfg!(feature = "seeded-faults")
 }

@@ -121,7 +121,7 @@ async fn read_until_one_fails(address: SocketAddr, file: PathBuf) -> usize {
         let before = version(&file);
         let stream = soon(tokio::net::TcpStream::connect(address)).await.unwrap();
         let mut client = Client::h1(stream).await;
-        let request = peers::ask("GET", "/k/0").body(peers::empty()).unwrap();
+        let request = peers::ask("GET", "/k/0").body(empty()).unwrap();
         let Ok(response) = client.try_send(request).await else { return whole };
         let status = response.status();
         let Ok(answer) = Answer::of(response).await else { return whole };

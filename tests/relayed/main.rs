@@ -39,7 +39,7 @@ mod wire;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use peers::{Answer, Client, Content, Origin};
+use peers::{Answer, Client, Content, Origin, empty};
 use raw::{Raw, soon};
 use register::Kind;
 use relay::{Relay, Weather};
