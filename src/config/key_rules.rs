@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::resolve::Findings;
-use super::settings::Rules;
+use super::route_settings::Rules;
 use super::text::Written;
 use super::words::Credential;
 use crate::rules::fields;

@@ -20,6 +20,7 @@ mod nearest;
 mod number;
 mod path;
 mod resolve;
+mod route_settings;
 mod routes;
 mod settings;
 mod shown;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::resolve::Findings;
-use super::settings::{self, Rules, Settings};
+use super::route_settings::{self, Rules};
+use super::settings::Settings;
 use super::words::{AuditMismatch, Check, CheckError, Credential, Forward, Keep, Parts, Proof};
 use super::{Matcher, Route, key_rules, size};
 use crate::rules::policy::{Audit, CheckHow, Collapse, Credentials, OnCheckError, Policy, Strategy, Trust, Verify};
@@ -54,7 +55,7 @@ pub(super) fn resolve(settings: &Settings, memory: u64, findings: &mut Findings<
 }
 
 /// Which requests a route takes. An empty list would take none, and that route would never match.
-fn matcher(written: &settings::Route, at: &str, findings: &mut Findings<'_>) -> Matcher {
+fn matcher(written: &route_settings::Route, at: &str, findings: &mut Findings<'_>) -> Matcher {
     let lengths = [
         ("methods", written.methods.as_ref().map(Vec::len)),
         ("paths", written.paths.as_ref().map(Vec::len)),

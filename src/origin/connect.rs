@@ -106,7 +106,7 @@ impl Connector {
         }
         let awaiting = Awaiting::default();
         let io = TokioIo::new(Counted::new(stream, awaiting.clone()));
-        let handshake = http1::Builder::new().max_buf_size(READ_AHEAD).handshake(io).await;
+        let handshake = http1::Builder::new().max_buf_size(READ_AHEAD).max_header_size(READ_AHEAD).handshake(io).await;
         let (sender, connection) = handshake.map_err(|error| failure::before_head(&error, false))?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await
