@@ -23,7 +23,7 @@ CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
 CARGO_MUTANTS := 27.1.0
 .PHONY: help setup packages demo test conformance fmt fmt-check lint doc deny deploy-check static figures generate model
-.PHONY: fuzz fuzz-smoke mutants bench-packages bench bench-quick instructions micro
+.PHONY: fuzz fuzz-smoke mutants bench-packages bench bench-quick faults soak instructions micro
 .DEFAULT_GOAL := help
 
 help: ## What can be made
@@ -114,6 +114,12 @@ bench: bench-packages ## Measure beside nginx, HAProxy and Varnish: half an hour
 
 bench-quick: bench-packages ## The same in under three minutes, with fewer rows and rounds
 	$(CARGO) bench --locked --bench peers -- --quick $(ARGS)
+
+faults: ## The fault matrix, in real processes: an hour (ARGS=--quick for three minutes of it, ARGS='G05 G10' for rows)
+	$(CARGO) bench --locked --bench reliability -- $(ARGS)
+
+soak: ## Half an hour of mixed load, and what grows meanwhile (SOAK_MINUTES=5 for less)
+	$(CARGO) bench --locked --bench reliability -- soak
 
 instructions: packages ## Instructions per request, held against the record (UPDATE=1 to write it again)
 	$(CARGO) bench --locked --bench instructions $(if $(UPDATE),-- --update)

@@ -4,63 +4,35 @@
 //! of chunks. While the fill records, the pump runs at the origin's speed: what it may hold is bounded by the route's
 //! `object_max` and, all fills together, by `cache.fill_memory`. A body that outgrows either is no longer recorded: its
 //! readers still get all of it, but chunks are dropped once everyone has read them, and the pump waits for the slowest
-//! reader when [`WINDOW`] bytes are kept.
+//! reader when [`WINDOW`] bytes are kept, or as soon as `cache.fill_memory` is used up. One chunk is always taken in, or
+//! nothing would ever go on: that much of each body, a read of its connection, is beyond the budget.
 //!
 //! Ownership: the pump's task owns the [`Pump`], readers own a [`Reader`] each, both share the [`Fill`]. A pump that is
 //! dropped early ends the fill as broken; readers that leave free their place. Who has told others of the fill owns a
 //! [`Hold`] until they had their chance to read.
 
+mod memory;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
 
 use crate::origin::OriginError;
 use crate::rules::outcome::SkipReason;
 
+pub use memory::{FillMemory, Taken};
+
 /// How many bytes a fill that is not recorded keeps for its readers before the pump waits for the slowest of them.
 pub const WINDOW: usize = 256 * 1024;
 
-/// The memory that all recording fills may hold together.
-#[derive(Debug)]
-pub struct FillMemory {
-    used: AtomicU64,
-    capacity: u64,
-}
-
-impl FillMemory {
-    /// A budget of `capacity` bytes.
-    #[must_use]
-    pub const fn new(capacity: u64) -> Self {
-        Self { used: AtomicU64::new(0), capacity }
-    }
-
-    /// How many bytes are held now.
-    #[must_use]
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    /// How many may be held.
-    #[must_use]
-    pub const fn capacity(&self) -> u64 {
-        self.capacity
-    }
-
-    fn take(&self, bytes: u64) -> bool {
-        let take = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.capacity);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
-
-    fn give_back(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
+/// The pieces of memory in which fills keep bodies. What comes from a connection is a slice of its read buffer and would
+/// keep all of that; and were each piece as long as what came, freed memory would seldom fit what comes next.
+const BLOCK: usize = 8 * 1024;
 
 /// How a body ended.
 #[derive(Clone, Debug)]
@@ -81,13 +53,15 @@ enum Mode {
 
 #[derive(Debug)]
 struct State {
+    /// What is left of the last block.
+    block: BytesMut,
     /// The chunks kept; the first has the number `dropped`.
     chunks: VecDeque<Bytes>,
     dropped: usize,
     /// Bytes in `chunks`.
     kept: usize,
-    /// Bytes taken from the budget.
-    taken: u64,
+    /// How many of them count in the budget: all, but for a chunk that was taken in when nothing was left of it.
+    taken: Taken,
     mode: Mode,
     end: Option<End>,
     readers: Vec<Option<Place>>,
@@ -107,7 +81,6 @@ struct Place {
 #[derive(Debug)]
 pub struct Fill {
     state: Mutex<State>,
-    memory: Arc<FillMemory>,
     object_max: u64,
 }
 
@@ -116,17 +89,18 @@ impl Fill {
     #[must_use]
     pub fn start(memory: Arc<FillMemory>, object_max: u64) -> (Arc<Self>, Pump) {
         let state = State {
+            block: BytesMut::new(),
             chunks: VecDeque::new(),
             dropped: 0,
             kept: 0,
-            taken: 0,
+            taken: Taken::nothing_of(memory),
             mode: Mode::Recording,
             end: None,
             readers: Vec::new(),
             holds: 0,
             pump: None,
         };
-        let fill = Arc::new(Self { state: Mutex::new(state), memory, object_max });
+        let fill = Arc::new(Self { state: Mutex::new(state), object_max });
         let pump = Pump { fill: Arc::clone(&fill) };
         (fill, pump)
     }
@@ -184,12 +158,26 @@ impl Fill {
 }
 
 impl State {
+    /// Keeps a copy of `bytes`, in blocks.
+    fn keep(&mut self, mut bytes: &[u8]) {
+        self.kept += bytes.len();
+        while !bytes.is_empty() {
+            if self.block.capacity() == 0 {
+                self.block = BytesMut::with_capacity(BLOCK);
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(self.block.capacity()));
+            self.block.extend_from_slice(now);
+            self.chunks.push_back(self.block.split().freeze());
+            bytes = later;
+        }
+    }
+
     /// The wakers of everyone who waits, to be woken after the lock is released.
     fn waiting(&mut self) -> Vec<Waker> {
         self.readers.iter_mut().flatten().filter_map(|place| place.waker.take()).collect()
     }
 
-    /// Drops chunks that every reader has read, where the body is not recorded.
+    /// Drops chunks that every reader has read, where the body is not recorded, and gives back what they took.
     fn drop_read(&mut self) {
         if self.mode == Mode::Recording {
             return;
@@ -201,13 +189,13 @@ impl State {
             self.dropped += 1;
             self.kept -= chunk.len();
         }
+        self.taken.shrink_to(self.kept as u64);
     }
-}
 
-impl Drop for Fill {
-    fn drop(&mut self) {
-        let taken = self.lock().taken;
-        self.memory.give_back(taken);
+    /// Whether a body that is not recorded may take in another chunk.
+    fn has_room(&self) -> bool {
+        let all_counts = self.taken.bytes() == self.kept as u64;
+        self.kept == 0 || self.kept < WINDOW && all_counts && self.taken.memory().has_room()
     }
 }
 
@@ -224,18 +212,13 @@ impl Pump {
             return;
         }
         let mut state = self.fill.lock();
-        if state.mode == Mode::Recording {
-            let length = chunk.len() as u64;
-            if state.kept as u64 + length > self.fill.object_max {
-                state.mode = Mode::Passing(SkipReason::TooLarge);
-            } else if self.fill.memory.take(length) {
-                state.taken += length;
-            } else {
-                state.mode = Mode::Passing(SkipReason::FillMemory);
-            }
+        if state.mode == Mode::Recording && (state.kept + chunk.len()) as u64 > self.fill.object_max {
+            state.mode = Mode::Passing(SkipReason::TooLarge);
         }
-        state.kept += chunk.len();
-        state.chunks.push_back(chunk);
+        if !state.taken.grow(chunk.len() as u64) && state.mode == Mode::Recording {
+            state.mode = Mode::Passing(SkipReason::FillMemory);
+        }
+        state.keep(&chunk);
         state.drop_read();
         let waiting = state.waiting();
         drop(state);
@@ -260,7 +243,7 @@ impl Pump {
             Mode::Passing(why) if state.holds == 0 && state.readers.iter().all(Option::is_none) => {
                 Poll::Ready(Err(why))
             }
-            Mode::Passing(_) if state.kept < WINDOW => Poll::Ready(Ok(())),
+            Mode::Passing(_) if state.has_room() => Poll::Ready(Ok(())),
             Mode::Passing(_) => {
                 state.pump = Some(cx.waker().clone());
                 Poll::Pending
@@ -356,7 +339,7 @@ impl http_body::Body for Reader {
                 place.next += 1;
             }
             state.drop_read();
-            let pump = if state.kept < WINDOW { state.pump.take() } else { None };
+            let pump = if state.has_room() { state.pump.take() } else { None };
             drop(state);
             if let Some(pump) = pump {
                 pump.wake();

@@ -190,9 +190,11 @@ pub(super) struct Cache {
     /// takes a quarter of the machine's memory, at most 1 GiB, and 64 MiB where that cannot be read either.
     #[schemars(extend("default" = "auto"))]
     pub(super) memory: Text<SizeOrAuto>,
-    /// What bodies that are still arriving may hold together, in addition to `memory`.
+    /// What bodies under way may hold together, in addition to `memory`.
     ///
-    /// `auto` takes a quarter of `memory`, and no less than the largest `object_max`.
+    /// These are responses that are still arriving, and the content of queries that wait. Where nothing is left, a
+    /// response is not recorded and goes through a piece at a time, and a query passes. `auto` takes a quarter of `memory`,
+    /// and no less than the largest `object_max`.
     #[schemars(extend("default" = "auto"))]
     pub(super) fill_memory: Text<SizeOrAuto>,
     /// How many variants of one resource are stored.

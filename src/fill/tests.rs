@@ -78,7 +78,7 @@ fn a_body_is_not_given_up_while_readers_are_to_come() {
 
 #[test]
 fn the_pump_waits_for_the_slowest_reader_once_nothing_is_recorded() {
-    let (fill, pump) = fill(4, 100);
+    let (fill, pump) = fill(4, 1 << 20);
     let mut reader = fill.reader().unwrap();
     pump.push(Bytes::from(vec![0; WINDOW]));
     let mut cx = Context::from_waker(Waker::noop());
@@ -102,6 +102,60 @@ fn fills_share_one_budget_and_give_it_back() {
     assert_eq!(memory.used(), 4);
     drop((first, one));
     assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn a_body_that_is_not_recorded_gives_back_what_has_been_read_of_it() {
+    let memory = Arc::new(FillMemory::new(100));
+    let (fill, pump) = Fill::start(Arc::clone(&memory), 4);
+    let mut reader = fill.reader().unwrap();
+    pump.push(Bytes::from_static(b"1234"));
+    pump.push(Bytes::from_static(b"5"));
+    assert_eq!(memory.used(), 5);
+    assert!(read(&mut reader).is_some());
+    assert_eq!(memory.used(), 1);
+    assert!(read(&mut reader).is_some());
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn without_memory_a_body_goes_on_a_chunk_at_a_time() {
+    let memory = Arc::new(FillMemory::new(6));
+    let (other, first) = Fill::start(Arc::clone(&memory), 100);
+    first.push(Bytes::from_static(b"123456"));
+    let (fill, pump) = Fill::start(Arc::clone(&memory), 100);
+    let mut reader = fill.reader().unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..3 {
+        assert_eq!(pump.poll_room(&mut cx), Poll::Ready(Ok(())), "one chunk is always taken in");
+        pump.push(Bytes::from_static(b"1234"));
+        assert!(pump.poll_room(&mut cx).is_pending(), "nothing is left for a second one");
+        assert!(read(&mut reader).is_some());
+    }
+    assert_eq!(memory.used(), 6);
+    drop((first, other));
+    pump.push(Bytes::from_static(b"1234"));
+    assert_eq!(pump.poll_room(&mut cx), Poll::Ready(Ok(())), "there is room for a window again");
+    assert_eq!(memory.used(), 4);
+}
+
+#[test]
+fn chunks_of_any_length_are_kept_in_blocks_and_not_in_the_buffer_that_they_were_read_into() {
+    let (fill, pump) = fill(1 << 20, 1 << 20);
+    let mut reader = fill.reader().unwrap();
+    let buffer = Bytes::from_iter((0..100_000u32).map(|at| u8::try_from(at % 251).unwrap()));
+    let mut cut = 0;
+    for length in [1, 1024, BLOCK - 1025, 5, BLOCK, 3 * BLOCK, 17] {
+        pump.push(buffer.slice(cut..cut + length));
+        cut += length;
+    }
+    let mut got = Vec::new();
+    while let Some(Some(chunk)) = read(&mut reader) {
+        assert!(chunk.len() <= BLOCK);
+        got.extend_from_slice(&chunk);
+    }
+    assert_eq!(got, &buffer[..cut]);
+    assert!(buffer.is_unique(), "nothing holds the buffer");
 }
 
 #[test]

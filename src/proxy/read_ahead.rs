@@ -1,8 +1,9 @@
 //! `ReadAhead`: a client's content, of which the beginning may have been read to see what it asks.
 //!
 //! Content that could say what is asked is read before anything is looked up, so a slow client holds no exchange and
-//! nobody's place in one. It is bounded in length and in time. What is beyond either bound is not lost: as a body,
-//! `ReadAhead` gives what was read and then the rest.
+//! nobody's place in one. It is bounded in length and in time, and all such content together by `cache.fill_memory`, for as
+//! long as anybody holds it. What is beyond a bound is not lost: as a body, `ReadAhead` gives what was read and then the
+//! rest.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use http_body_util::BodyExt;
 
 use super::Proxy;
 use super::exchange::HASH_INLINE_MAX;
+use crate::fill::{FillMemory, Taken};
 use crate::origin::{BoxError, Origin, OriginError};
 use crate::rules::outcome::PassReason;
 use crate::rules::policy::Policy;
@@ -25,6 +27,8 @@ use crate::rules::query::Query;
 pub(super) struct ReadAhead<C> {
     /// What was read, until it is known to be all.
     read: BytesMut,
+    /// What that takes of the memory for bodies under way.
+    taken: Option<Taken>,
     /// All of it.
     whole: Bytes,
     trailers: Option<Box<HeaderMap>>,
@@ -32,6 +36,18 @@ pub(super) struct ReadAhead<C> {
     rest: Option<C>,
     /// Whether it was found to be a query: its request is safe, whatever the method.
     is_query: bool,
+}
+
+/// Content that counts in the budget until nobody holds it any longer.
+struct Counted {
+    content: Bytes,
+    _taken: Option<Taken>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.content
+    }
 }
 
 /// Why content that could be a query's is none to look up.
@@ -46,7 +62,8 @@ pub(super) enum NoQuery {
 impl<C> ReadAhead<C> {
     /// Content of which nothing was read.
     pub(super) fn nothing_of(content: C) -> Self {
-        Self { read: BytesMut::new(), whole: Bytes::new(), trailers: None, rest: Some(content), is_query: false }
+        let (read, whole) = (BytesMut::new(), Bytes::new());
+        Self { read, taken: None, whole, trailers: None, rest: Some(content), is_query: false }
     }
 
     /// Whether nothing that was read is left to give.
@@ -65,10 +82,11 @@ where
     C: Body<Data = Bytes> + Unpin,
     C::Error: Into<BoxError>,
 {
-    /// Reads all of it, if that is at most `max` bytes.
+    /// Reads all of it, if that is at most `max` bytes and there is room for it in `memory`.
     ///
     /// May be given up at any time: what was read until then is kept.
-    async fn read(&mut self, max: u64) -> Result<Bytes, NoQuery> {
+    async fn read(&mut self, max: u64, memory: &Arc<FillMemory>) -> Result<Bytes, NoQuery> {
+        let taken = self.taken.get_or_insert_with(|| Taken::nothing_of(Arc::clone(memory)));
         while let Some(rest) = &mut self.rest {
             if self.read.len() as u64 + rest.size_hint().lower() > max {
                 return Err(NoQuery::Pass(PassReason::ContentTooLong));
@@ -81,7 +99,13 @@ where
                 Some(Ok(frame)) => match frame.into_data() {
                     // Copied, because a slice of the read buffer would keep all of that for as long as the request
                     // waits.
-                    Ok(chunk) => self.read.extend_from_slice(&chunk),
+                    Ok(chunk) => {
+                        self.read.extend_from_slice(&chunk);
+                        let more = (self.read.capacity() as u64).saturating_sub(taken.bytes());
+                        if !taken.grow(more) {
+                            return Err(NoQuery::Pass(PassReason::ContentMemory));
+                        }
+                    }
                     Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
                 },
             }
@@ -89,7 +113,8 @@ where
         if self.trailers.is_some() || self.read.len() as u64 > max {
             return Err(NoQuery::Pass(PassReason::ContentTooLong));
         }
-        self.whole = std::mem::take(&mut self.read).freeze();
+        let content = std::mem::take(&mut self.read).freeze();
+        self.whole = Bytes::from_owner(Counted { content, _taken: self.taken.take() });
         Ok(self.whole.clone())
     }
 }
@@ -106,7 +131,8 @@ impl<O: Origin> Proxy<O> {
         C: Body<Data = Bytes> + Unpin,
         C::Error: Into<BoxError>,
     {
-        let reading = tokio::time::timeout(self.config.limits.head_timeout, content.read(policy.content_max));
+        let reading = content.read(policy.content_max, &self.shared.fill_memory);
+        let reading = tokio::time::timeout(self.config.limits.head_timeout, reading);
         let bytes = reading.await.unwrap_or(Err(NoQuery::Pass(PassReason::ContentLate)))?;
         let method = head.method.clone();
         let query = if bytes.len() <= HASH_INLINE_MAX {
@@ -185,6 +211,10 @@ mod tests {
         ReadAhead::nothing_of(StreamBody::new(futures_util::stream::iter(frames)))
     }
 
+    fn memory(bytes: u64) -> Arc<FillMemory> {
+        Arc::new(FillMemory::new(bytes))
+    }
+
     fn rest_of(content: impl Body<Data = Bytes, Error = Infallible>) -> (String, bool) {
         let all = content.collect().now_or_never().unwrap().unwrap();
         let trailers = all.trailers().is_some();
@@ -195,7 +225,7 @@ mod tests {
     fn what_was_read_is_never_lost() {
         let check = |sentence: &str, chunks: &[&'static str], trailers: bool, whole: bool| {
             let mut content = content(frames(chunks, trailers));
-            let read = content.read(4).now_or_never().unwrap();
+            let read = content.read(4, &memory(64)).now_or_never().unwrap();
             let expected = chunks.concat();
             assert_eq!(read.is_ok(), whole, "{sentence}");
             assert!(read.is_ok_and(|read| read == expected) == whole, "{sentence}");
@@ -212,9 +242,31 @@ mod tests {
     #[test]
     fn a_declared_length_is_believed_before_anything_is_read() {
         let mut content = ReadAhead::nothing_of(http_body_util::Full::new(Bytes::from_static(b"12345")));
-        let read = content.read(4).now_or_never().unwrap();
+        let read = content.read(4, &memory(64)).now_or_never().unwrap();
         assert!(matches!(read, Err(NoQuery::Pass(PassReason::ContentTooLong))));
         assert_eq!((content.read.len(), content.size_hint().exact()), (0, Some(5)));
+    }
+
+    #[test]
+    fn what_is_read_counts_for_as_long_as_anybody_holds_it() {
+        let memory = memory(64);
+        let mut content = content(frames(&["12", "34"], false));
+        let read = content.read(4, &memory).now_or_never().unwrap().unwrap();
+        assert!((4..=64).contains(&memory.used()));
+        drop(content);
+        assert!(memory.used() >= 4, "a request waits with it");
+        drop(read);
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn content_for_which_there_is_no_room_passes_and_loses_nothing() {
+        let memory = memory(1);
+        let mut content = content(frames(&["12", "34"], false));
+        let read = content.read(4, &memory).now_or_never().unwrap();
+        assert!(matches!(read, Err(NoQuery::Pass(PassReason::ContentMemory))));
+        assert_eq!(memory.used(), 0);
+        assert_eq!(rest_of(content), ("1234".to_owned(), false));
     }
 
     #[test]
@@ -222,7 +274,7 @@ mod tests {
         let (sender, receiver) = channel();
         let mut content = ReadAhead::nothing_of(receiver);
         sender.send(Bytes::from_static(b"12")).unwrap();
-        assert!(content.read(9).now_or_never().is_none(), "the client is slow");
+        assert!(content.read(9, &memory(64)).now_or_never().is_none(), "the client is slow");
         sender.send(Bytes::from_static(b"34")).unwrap();
         drop(sender);
         assert_eq!(rest_of(content), ("1234".to_owned(), false));

@@ -42,6 +42,8 @@ words! {
         ContentTooLong = "content-too-long",
         /// A query whose content was not there in time (`limits.head_timeout`).
         ContentLate = "content-late",
+        /// A query for whose content there was no room among the bodies under way (`cache.fill_memory`).
+        ContentMemory = "content-memory",
         /// A QUERY that does not say what its content is: it is for the origin to fail it (RFC 10008 §2).
         ContentType = "content-type",
         /// A `Range` in another unit than bytes: only the origin knows what it means.

@@ -64,6 +64,12 @@ impl Process {
         self.printed.join("\n")
     }
 
+    /// Its process id.
+    #[allow(dead_code, reason = "only some look at the process itself")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether the program still runs.
     pub(crate) fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
