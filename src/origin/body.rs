@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
@@ -133,6 +134,9 @@ struct Moves {
     /// Whether the content is waited for: then the client is slow and not the origin, and `server` has a bound for that.
     awaited: AtomicBool,
     broken: OnceLock<OriginError>,
+    /// Whether the origin has answered and wants no more of it.
+    unwanted: AtomicBool,
+    waker: AtomicWaker,
 }
 
 impl Upload {
@@ -143,6 +147,8 @@ impl Upload {
             last: AtomicU64::new(clock.moment().as_nanos()),
             awaited: AtomicBool::new(false),
             broken: OnceLock::new(),
+            unwanted: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
         };
         let upload = Self { clock, moves: Arc::new(moves) };
         let watched = Watched { inner, upload: upload.clone() };
@@ -156,6 +162,12 @@ impl Upload {
         }
         let last = self.moves.last.load(Ordering::Relaxed);
         Duration::from_nanos(self.clock.moment().as_nanos().saturating_sub(last))
+    }
+
+    /// Ends the content, and with it the connection, wherever it is.
+    pub(super) fn stop(&self) {
+        self.moves.unwanted.store(true, Ordering::Release);
+        self.moves.waker.wake();
     }
 
     /// How the content broke off, if it did.
@@ -176,6 +188,10 @@ impl Body for Watched {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         let Upload { clock, moves } = &this.upload;
+        moves.waker.register(cx.waker());
+        if moves.unwanted.load(Ordering::Acquire) {
+            return Poll::Ready(Some(Err("the origin has answered".into())));
+        }
         let polled = Pin::new(&mut this.inner).poll_frame(cx);
         moves.awaited.store(polled.is_pending(), Ordering::Relaxed);
         let frame = ready!(polled);

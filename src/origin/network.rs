@@ -194,6 +194,7 @@ impl NetworkOrigin {
         parts.uri = origin_form(parts.uri);
         nominate_te(&mut parts.headers);
         state_chunks(&parts.method, &mut parts.headers, &body);
+        lease.upload.clone_from(&upload);
         lease.connection.awaiting.begin();
         Begun { sent: lease.connection.sender.try_send_request(Request::from_parts(parts, body)), asked, upload }
     }
@@ -265,10 +266,11 @@ impl NetworkOrigin {
     fn received(
         &self,
         mut response: Response<Incoming>,
-        lease: Lease,
+        mut lease: Lease,
         asked: Asked,
     ) -> Result<Response<NetworkBody>, OriginError> {
         lease.connection.awaiting.end();
+        lease.declined = response.status().is_client_error() || response.status().is_server_error();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             if !asked.upgrade {
                 return Err(OriginError::Protocol("101 to a request that asked for no upgrade".to_owned()));

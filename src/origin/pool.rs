@@ -18,6 +18,7 @@ use hyper::client::conn::{http1, http2};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::body::Upload;
 use super::connect::{Connector, Dialled};
 use super::network::OriginCounters;
 use super::preface::Awaiting;
@@ -236,7 +237,14 @@ impl Pool {
     }
 
     fn lease(self: &Arc<Self>, connection: H1, permit: OwnedSemaphorePermit) -> Lease {
-        Lease { connection, pool: Arc::clone(self), epoch: self.epoch.load(Ordering::Relaxed), permit }
+        Lease {
+            connection,
+            pool: Arc::clone(self),
+            epoch: self.epoch.load(Ordering::Relaxed),
+            permit,
+            upload: None,
+            declined: false,
+        }
     }
 
     fn next_generation(&self) -> u64 {
@@ -359,12 +367,16 @@ pub(super) struct Lease {
     pool: Arc<Pool>,
     epoch: u64,
     permit: OwnedSemaphorePermit,
+    /// The content that goes out on it, if it is streamed.
+    pub(super) upload: Option<Upload>,
+    /// Whether the answer is an error: the origin wants no more content than it has.
+    pub(super) declined: bool,
 }
 
 impl Lease {
     /// The answer was read to its end.
     pub(super) fn release(self, after: After) {
-        let Self { mut connection, pool, epoch, permit } = self;
+        let Self { mut connection, pool, epoch, permit, upload, declined } = self;
         if connection.sender.is_ready() {
             pool.park(connection, epoch, after);
             // Only now: whoever waits for the permit is to find the connection.
@@ -374,10 +386,17 @@ impl Lease {
         if connection.sender.is_closed() {
             return;
         }
+        // RFC 9112 §9.3: content that an error answers early need not be sent to its end; who goes on sending it holds its
+        // client, too.
+        if let Some(upload) = upload.as_ref().filter(|_| declined) {
+            return upload.stop();
+        }
         // The driver has not come round to it yet, or is still writing the request's content.
         tokio::spawn(async move {
-            if let Ok(Ok(())) = timeout(READY_WITHIN, connection.sender.ready()).await {
-                pool.park(connection, epoch, after);
+            match timeout(READY_WITHIN, connection.sender.ready()).await {
+                Ok(Ok(())) => pool.park(connection, epoch, after),
+                Ok(Err(_)) => {}
+                Err(_) => upload.iter().for_each(Upload::stop),
             }
             drop(permit);
         });

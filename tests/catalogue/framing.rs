@@ -313,6 +313,18 @@ async fn a20_one_expectation_is_met_and_an_early_answer_ends_the_connection() {
     for value in ["y 100-continue", "100-continue, x", "x", ""] {
         stage.refuses(value, post(&format!("Expect: {value}\r\nContent-Length: 3\r\n"), "abc"), 417).await;
     }
+    let server = RawOrigin::start().await;
+    let sidecar = Sidecar::start(&format!("http://{}", server.address), "").await;
+    let mut client = sidecar.raw().await;
+    client.write(post("Expect: 100-continue\r\nContent-Length: 30\r\n", "")).await;
+    let mut origin = server.accept().await;
+    origin.answer("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+    let answers = String::from_utf8(client.closed().await).unwrap();
+    assert!(answers.contains("HTTP/1.1 403 Forbidden\r\n"), "{answers}");
+    assert!(origin.closed().await.is_empty(), "nothing more is sent on it");
+    let next = tokio::spawn(async move { sidecar.get("/next").await });
+    server.accept().await.answer(ok("fresh")).await;
+    assert_eq!(soon(next).await.unwrap().text(), "fresh");
 }
 
 #[tokio::test]
