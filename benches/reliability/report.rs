@@ -9,6 +9,7 @@ pub struct Report {
     /// How much of it was run.
     size: String,
     figures: Vec<Figure>,
+    ran: bool,
 }
 
 /// A figure, and the goal that it is held against, if there is one.
@@ -20,7 +21,7 @@ struct Figure {
 
 impl Report {
     pub const fn new(id: &'static str, title: &'static str, size: String) -> Self {
-        Self { id, title, size, figures: Vec::new() }
+        Self { id, title, size, figures: Vec::new(), ran: true }
     }
 
     /// A figure that is only told.
@@ -44,6 +45,12 @@ impl Report {
         self.hold(what, format!("{value:.1} {unit}"), format!("at most {goal:.1} {unit}"), value <= goal);
     }
 
+    /// What the row needs is missing.
+    pub fn not_run(&mut self, missing: &str) {
+        self.tell(missing, "not at hand: nothing was run");
+        self.ran = false;
+    }
+
     /// Whether all goals were met.
     pub fn passed(&self) -> bool {
         self.figures.iter().all(|figure| figure.goal.as_ref().is_none_or(|(_, met)| *met))
@@ -56,7 +63,11 @@ impl Report {
             self.id,
             self.title,
             self.size,
-            if self.passed() { "met" } else { "**not met**" }
+            match (self.ran, self.passed()) {
+                (false, _) => "not run",
+                (true, true) => "met",
+                (true, false) => "**not met**",
+            }
         )
     }
 

@@ -77,12 +77,8 @@ const CASES: [Case; 7] = [
 
 /// G09: unique URLs, many more than there is room for.
 pub async fn unique(scale: Scale) -> Report {
-    let size = if scale.quick {
-        "tens of thousands of URLs a case, stores a sixteenth"
-    } else {
-        "up to 1,000,000 URLs a case"
-    };
-    let mut report = Report::new("G09", "memory of a full store", size.to_owned());
+    let size = format!("up to {} URLs a case", scale.of(60_000, 1_000_000));
+    let mut report = Report::new("G09", "memory of a full store", size);
     for case in CASES.iter().filter(|case| case.quick || !scale.quick) {
         let mebibytes = if scale.quick { case.mebibytes / 16 } else { case.mebibytes };
         let origin = Origin::start(Manners::default());
@@ -239,19 +235,20 @@ pub async fn large(scale: Scale) -> Report {
                     tokio::spawn(read_large(sidecar.address, target, bytes, pace))
                 })
                 .collect();
-            let (mut broken, mut fill) = (0, 0.0f64);
+            let (mut broken, mut fill) = (Vec::new(), 0.0f64);
             while readers.iter().any(|reader| !reader.is_finished()) {
                 fill = fill.max(sidecar.metric("truehit_fill_bytes").await / 1e6);
                 sleep(Duration::from_millis(100)).await;
             }
             for reader in readers {
-                broken += u64::from(reader.await.expect("a reader does not panic").is_err());
+                broken.extend(reader.await.expect("a reader does not panic").err());
             }
             let growth = megabytes(watch.peak_kib()) - megabytes(idle.rss_kib);
             report.at_most(format!("{name}, {how}: RSS above idle"), growth, cap + in_flight + BEYOND, "MB");
             report.at_most(format!("{name}, {how}: what fills held at most"), fill, cap, "MB");
             report.tell(format!("{name}, {how}: seconds"), format!("{:.1}", begun.elapsed().as_secs_f64()));
-            report.none(format!("{name}, {how}: bodies that were not whole"), broken);
+            let kinds = if broken.is_empty() { "0".to_owned() } else { format!("{broken:?}") };
+            report.hold(format!("{name}, {how}: bodies that were not whole"), kinds, "0", broken.is_empty());
         }
     }
     report

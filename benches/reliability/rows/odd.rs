@@ -25,7 +25,7 @@ pub async fn h2(_: Scale) -> Report {
     command.args(["-h", "127.0.0.1", "-p", &port, "-P", "/k/1", "-o", "5"]).stdin(Stdio::null());
     let run = tokio::task::spawn_blocking(move || command.output()).await.expect("it does not panic");
     let Ok(output) = run else {
-        report.tell("h2spec", "not at hand: nothing was run");
+        report.not_run("h2spec");
         return report;
     };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -48,7 +48,7 @@ pub async fn clock(scale: Scale) -> Report {
     let mut report =
         Report::new("G17", "a clock that jumps", format!("{seconds} s; the wall clock jumps every {every} s"));
     let Some(library) = FAKETIME.map(Path::new).into_iter().find(|path| path.exists()) else {
-        report.tell("libfaketime", "not at hand: nothing was run");
+        report.not_run("libfaketime");
         return report;
     };
     let said = Said::new();
