@@ -20,7 +20,7 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// Starts it in front of `origin`, with the defaults, but for `verify` and the single worker. What is counted goes
+    /// Starts it in front of `origin`, with the defaults, but for `verify`, audits and the single worker. What is counted goes
     /// into a file with the `name`.
     pub fn start(name: &str, origin: SocketAddr, verify: &str) -> Self {
         let counts = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("callgrind.{name}"));
@@ -32,6 +32,8 @@ impl Sidecar {
             // where a processor takes a few dozen bytes at once; without, a copy counts about as much as it costs.
             .env("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS")
             .env("TRUEHIT_DEFAULTS__VERIFY", verify)
+            // An audit is another kind of request.
+            .env("TRUEHIT_DEFAULTS__AUDIT", "0")
             .env("TRUEHIT_RUNTIME__WORKERS", "1")
             .env("TRUEHIT_DRAIN__DELAY", "0s")
             .args(["--tool=callgrind", "--quiet", "--fair-sched=yes"])

@@ -26,8 +26,9 @@ const H2_PING_EVERY: Duration = Duration::from_secs(10);
 /// How long that sign may take.
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an HTTP/1.1 connection reads ahead of whoever reads its response, in bytes, and so the longest head that it takes (over HTTP/2 hyper takes 16 KiB). A
-/// client that reads slowly has this held for it a few times over: in the socket's buffer, on its way, and as its own.
+/// What an HTTP/1.1 connection reads ahead of whoever reads its response, in bytes, and so the longest head that it takes
+/// (over HTTP/2 hyper takes 16 KiB). A client that reads slowly has this held for it a few times over: in the socket's
+/// buffer, on its way, and as its own.
 const READ_AHEAD: usize = 32 * 1024;
 
 /// The same for one response over HTTP/2. The connection as a whole has no bound of its own: one window for all of them

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The most bytes before a final response's head is known, that head and what was read along with it included.
 ///
-/// A head may take 128 KiB, and hyper reads 408 KiB at once at most: this is above both together.
+/// A head may take 32 KiB, and hyper reads no more at once: this is far above both together.
 pub(super) const PREFACE_MAX: u64 = 1024 * 1024;
 
 /// More than [`PREFACE_MAX`] came.

@@ -68,7 +68,7 @@ pub const ROWS: &[Row] = &[
     held(
         14,
         "A head of 500 KB; a head of 101 fields",
-        "502, the connection closed: 128 KiB and 100 fields are what is read.",
+        "502, the connection closed: 32 KiB and 100 fields are what is read.",
     ),
     held(15, "A gzip bomb", "Nothing is ever decompressed: the bytes pass, and are stored, as they came."),
     held(

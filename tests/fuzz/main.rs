@@ -5,6 +5,7 @@
 //! (half a second otherwise), `FUZZ_SEED` repeats a run. An input that fails is printed, and belongs into the corpus.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod request;
 mod targets;
 mod written;
 
@@ -14,6 +15,11 @@ use std::time::Duration;
 
 use targets::{TARGETS, Target};
 use tokio::time::Instant;
+
+/// Every target, of all files.
+fn all_targets() -> impl Iterator<Item = &'static Target> {
+    TARGETS.iter().chain(request::TARGETS).chain(written::TARGETS)
+}
 
 /// The longest input.
 const LENGTH_MAX: usize = 4096;
@@ -93,7 +99,7 @@ fn no_input_breaks_a_target() {
         .map_or_else(|_| u64::from(std::process::id()) | 1 << 32, |seed| seed.parse().expect("FUZZ_SEED is a number"));
     println!("FUZZ_SEED={seed}");
     std::thread::scope(|scope| {
-        for target in TARGETS.iter().chain(written::TARGETS) {
+        for target in all_targets() {
             scope.spawn(move || run(target, seed, Duration::from_secs_f64(seconds)));
         }
     });
@@ -103,7 +109,7 @@ fn no_input_breaks_a_target() {
 fn every_target_runs_under_libfuzzer_too() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-    for (name, _) in TARGETS.iter().chain(written::TARGETS) {
+    for (name, _) in all_targets() {
         assert!(manifest.contains(&format!("\nname = \"{name}\"\n")), "fuzz/Cargo.toml has no {name}");
         assert!(folder.join("fuzz_targets").join(format!("{name}.rs")).is_file(), "{name} has no file");
     }
