@@ -122,6 +122,8 @@ pub struct Origin {
     pub idle_timeout: Duration,
     /// How many idle connections are kept per pool (checks; fetches and passes).
     pub idle_max: usize,
+    /// How old a connection may get before another takes its place.
+    pub age_max: Duration,
     /// How many connections may be open at once per pool, and over HTTP/2 how many requests under way; requests above
     /// it wait within `connect_timeout`.
     pub connections_max: usize,

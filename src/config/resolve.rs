@@ -205,6 +205,7 @@ fn origin(settings: &Settings, findings: &mut Findings<'_>) -> Option<Origin> {
         total_timeout: written.total_timeout.0.0,
         idle_timeout: written.idle_timeout.0.0,
         idle_max: written.idle_max.0,
+        age_max: written.age_max.0.0,
         connections_max: written.connections_max.0,
         queue_max: written.queue_max.0,
         breaker: BreakerSettings {

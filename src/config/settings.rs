@@ -124,6 +124,12 @@ pub(super) struct Origin {
     /// How many idle connections each pool keeps; checks have one pool, fetches and passes the other.
     #[schemars(extend("default" = 64))]
     pub(super) idle_max: Count<0, 65_536>,
+    /// How old a connection may get before another takes its place.
+    ///
+    /// Names are resolved anew with each connection, so that after a change of address the old one is left within that time,
+    /// also under a load that never leaves a connection idle.
+    #[schemars(extend("default" = "5m"))]
+    pub(super) age_max: Text<Positive>,
     /// How many connections each pool may have open; over HTTP/2, how many requests may be under way.
     ///
     /// Requests above it wait for one, at most `connect_timeout`.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::pool::{H1, Pool};
+use super::pool::Pool;
 use super::preface::{Awaiting, Counted};
 use super::resolve::Names;
 use super::tls::{OriginSetupError, Tls};
@@ -38,7 +38,7 @@ const H2_CONNECTION_WINDOW: u32 = i32::MAX as u32;
 
 /// A new connection, by the version it speaks.
 pub(super) enum Dialled {
-    H1(H1),
+    H1(http1::SendRequest<RequestBody>, Awaiting),
     H2(http2::SendRequest<RequestBody>),
 }
 
@@ -117,7 +117,7 @@ impl Connector {
                 pool.desynchronised();
             }
         });
-        Ok(Dialled::H1(H1 { sender, awaiting }))
+        Ok(Dialled::H1(sender, awaiting))
     }
 }
 

@@ -40,6 +40,7 @@ const QUARANTINED_MAX: usize = 8;
 pub(super) struct H1 {
     pub(super) sender: http1::SendRequest<RequestBody>,
     pub(super) awaiting: Awaiting,
+    pub(super) opened: Moment,
 }
 
 type H2 = http2::SendRequest<RequestBody>;
@@ -80,6 +81,7 @@ pub(super) struct Pool {
     connector: Arc<Connector>,
     connect_timeout: Duration,
     idle_timeout: Duration,
+    age_max: Duration,
     idle_max: usize,
     clock: Clock,
     counters: Arc<OriginCounters>,
@@ -90,7 +92,7 @@ pub(super) struct Pool {
     queue_max: usize,
     parked: Mutex<Parked>,
     /// Held while dialling, so that a lost connection is replaced once.
-    shared: tokio::sync::Mutex<Option<(u64, H2)>>,
+    shared: tokio::sync::Mutex<Option<(u64, Moment, H2)>>,
     generations: AtomicU64,
     speaks_h2: AtomicBool,
     /// Grows with each desynchronisation; what was in use at that time does not come back.
@@ -118,6 +120,7 @@ impl Pool {
             connector,
             connect_timeout: origin.connect_timeout,
             idle_timeout: origin.idle_timeout,
+            age_max: origin.age_max,
             idle_max: origin.idle_max,
             clock,
             counters,
@@ -157,12 +160,14 @@ impl Pool {
         }
         self.make_room();
         match self.dial(deadline).await? {
-            Dialled::H1(connection) => Ok(Link::Own { lease: self.lease(connection, permit), reused: false }),
+            Dialled::H1(sender, awaiting) => {
+                Ok(Link::Own { lease: self.lease(self.opened(sender, awaiting), permit), reused: false })
+            }
             Dialled::H2(sender) => {
                 self.speaks_h2.store(true, Ordering::Relaxed);
                 let generation = self.next_generation();
                 if let Ok(mut shared) = self.shared.try_lock() {
-                    *shared = Some((generation, sender.clone()));
+                    *shared = Some((generation, self.clock.moment(), sender.clone()));
                 }
                 Ok(Link::Shared(Shared { sender, generation, reused: false, permit }))
             }
@@ -177,8 +182,9 @@ impl Pool {
     ) -> Result<Link, OriginError> {
         let locked = timeout_at(deadline, self.shared.lock()).await;
         let mut shared = locked.map_err(|_| OriginError::ConnectionTimeout)?;
-        if let Some((generation, sender)) = &*shared
+        if let Some((generation, opened, sender)) = &*shared
             && !sender.is_closed()
+            && self.clock.moment().since(*opened) < self.age_max
             && !matches!(want, Want::Fresh(after) if *generation <= after)
         {
             let (sender, generation) = (sender.clone(), *generation);
@@ -188,13 +194,13 @@ impl Pool {
         match self.dial(deadline).await? {
             Dialled::H2(sender) => {
                 let generation = self.next_generation();
-                *shared = Some((generation, sender.clone()));
+                *shared = Some((generation, self.clock.moment(), sender.clone()));
                 Ok(Link::Shared(Shared { sender, generation, reused: false, permit }))
             }
             // The origin changed its mind about ALPN.
-            Dialled::H1(connection) => {
+            Dialled::H1(sender, awaiting) => {
                 self.speaks_h2.store(false, Ordering::Relaxed);
-                Ok(Link::Own { lease: self.lease(connection, permit), reused: false })
+                Ok(Link::Own { lease: self.lease(self.opened(sender, awaiting), permit), reused: false })
             }
         }
     }
@@ -203,7 +209,7 @@ impl Pool {
     pub(super) fn forget(&self, generation: u64) {
         // Whoever holds the lock is replacing it already.
         if let Ok(mut shared) = self.shared.try_lock()
-            && shared.as_ref().is_some_and(|(current, _)| *current == generation)
+            && shared.as_ref().is_some_and(|(current, ..)| *current == generation)
         {
             *shared = None;
         }
@@ -234,6 +240,10 @@ impl Pool {
         let _place = Waiting::join(self).ok_or(OriginError::ConnectionLimit)?;
         let acquired = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await;
         acquired.ok().and_then(Result::ok).ok_or(OriginError::ConnectionLimit)
+    }
+
+    fn opened(&self, sender: http1::SendRequest<RequestBody>, awaiting: Awaiting) -> H1 {
+        H1 { sender, awaiting, opened: self.clock.moment() }
     }
 
     fn lease(self: &Arc<Self>, connection: H1, permit: OwnedSemaphorePermit) -> Lease {
@@ -274,10 +284,10 @@ impl Pool {
     }
 
     fn park(self: &Arc<Self>, connection: H1, epoch: u64, after: After) {
-        if connection.sender.is_closed() {
+        let now = self.clock.moment();
+        if connection.sender.is_closed() || now.since(connection.opened) >= self.age_max {
             return;
         }
-        let now = self.clock.moment();
         let suspect = !lock(&self.trust).is_sound(after, now) && !seeded(Fault::ReuseSuspect);
         let mut parked = lock(&self.parked);
         if epoch != self.epoch.load(Ordering::Relaxed) {

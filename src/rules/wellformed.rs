@@ -67,9 +67,16 @@ impl Names {
     fn of(fields: &HeaderMap) -> Self {
         let mut names = Self { framed: false, expects: false, aliased: false };
         for name in fields.keys() {
-            names.framed |= *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING;
-            names.expects |= *name == header::EXPECT;
-            names.aliased |= is_alias(name) && ABOUT_CONTENT.contains(&name.as_str());
+            // Most names begin otherwise, and are not looked at any further.
+            match name.as_str().as_bytes() {
+                [b'e', ..] => names.expects |= *name == header::EXPECT,
+                [b'c' | b't', ..] => {
+                    names.framed |= *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING;
+                    names.aliased |= is_about_content(name);
+                }
+                [b'h' | b'k' | b'p', ..] => names.aliased |= is_about_content(name),
+                _ => {}
+            }
         }
         names
     }
@@ -85,6 +92,10 @@ const ABOUT_CONTENT: [&str; 7] = [
     "proxy_connection",
     "http2_settings",
 ];
+
+fn is_about_content(name: &HeaderName) -> bool {
+    ABOUT_CONTENT.contains(&name.as_str())
+}
 
 /// Whether a CGI or WSGI origin may take a field of this name for another: it cannot tell `_` from `-` (RFC 3875
 /// §4.1.18).
@@ -136,18 +147,28 @@ fn is_host_agreed(version: Version, uri: &Uri, fields: &HeaderMap) -> bool {
 /// Whether this is `uri-host [ ":" port ]` (RFC 9110 §7.2) of a host that can be looked up: a name of letters, digits and
 /// `-._~`, or an address. Credentials, escapes and lists are none.
 fn is_host_and_port(text: &[u8]) -> bool {
-    let (host, port) = match text.iter().rposition(|&byte| byte == b':') {
-        Some(at) if !text[at..].contains(&b']') => (&text[..at], &text[at + 1..]),
-        _ => (text, &[][..]),
-    };
     let named = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    let hosted = match host {
-        [b'[', address @ .., b']'] => {
-            std::str::from_utf8(address).is_ok_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
-        }
-        name => !name.is_empty() && name.iter().all(named),
-    };
-    hosted && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
+    let (host, rest) = text.split_at(text.iter().position(|byte| !named(byte)).unwrap_or(text.len()));
+    match (host, rest) {
+        ([], [b'[', rest @ ..]) => is_address_and_port(rest),
+        (host, port) => !host.is_empty() && is_port(port),
+    }
+}
+
+/// The rest of `"[" IPv6address "]" [ ":" port ]` (RFC 3986 §3.2.2), after its first bracket.
+fn is_address_and_port(text: &[u8]) -> bool {
+    let Some(end) = text.iter().position(|&byte| byte == b']') else { return false };
+    let (address, port) = (&text[..end], &text[end + 1..]);
+    std::str::from_utf8(address).is_ok_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok()) && is_port(port)
+}
+
+/// Nothing, or a colon and up to five digits.
+fn is_port(text: &[u8]) -> bool {
+    match text {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 /// RFC 9112 §6: what says where the content ends.

@@ -19,6 +19,10 @@ words! {
         Idle = "idle",
         /// A flood of HTTP/2 frames.
         Flood = "flood",
+        /// What is no head of a request: answered with 400, and over HTTP/2 by ending the connection.
+        Malformed = "malformed",
+        /// A head of more than `limits.head_bytes`, or of more than 100 fields, over HTTP/1.1: answered with 431, or 414.
+        HeadTooLong = "head-too-long",
     }
 }
 

@@ -190,8 +190,8 @@ impl<H: Handler> Context<H> {
             tokio::select! {
                 // An error here is the client's (it left, or does not speak HTTP), and hyper has answered it if it can.
                 ended = &mut connection => {
-                    if ended.is_err_and(|error| is_flood(&error)) {
-                        self.closings.count(Closing::Flood);
+                    if let Some(why) = ended.err().and_then(|error| reason(&error)) {
+                        self.closings.count(why);
                     }
                     return;
                 }
@@ -263,9 +263,19 @@ impl<H: Handler> Context<H> {
     }
 }
 
-/// Whether a connection ended because its client sent more frames than it may.
-fn is_flood(error: &BoxError) -> bool {
-    let cause = error.downcast_ref::<hyper::Error>().and_then(std::error::Error::source);
-    let reason = cause.and_then(|cause| cause.downcast_ref::<h2::Error>()).filter(|error| !error.is_remote());
-    reason.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM)
+/// Why a connection ended that its client has spoilt.
+fn reason(error: &BoxError) -> Option<Closing> {
+    let error = error.downcast_ref::<hyper::Error>()?;
+    if error.is_parse_too_large() {
+        return Some(Closing::HeadTooLong);
+    }
+    if error.is_parse() {
+        return Some(Closing::Malformed);
+    }
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    match cause.filter(|cause| !cause.is_remote()).and_then(h2::Error::reason) {
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Some(Closing::Flood),
+        Some(h2::Reason::PROTOCOL_ERROR) => Some(Closing::Malformed),
+        _ => None,
+    }
 }

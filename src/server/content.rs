@@ -236,7 +236,7 @@ mod tests {
             tokio::time::sleep(TIMEOUT * 2).await;
             content.frame().await.unwrap().unwrap();
         }
-        assert_eq!(closings.counts(), [0; 6]);
+        assert_eq!(closings.counts(), [0; Closing::ALL.len()]);
     }
 
     #[test]

@@ -129,7 +129,7 @@ mod tests {
         });
         socket.write_all(&[0; 30]).await.unwrap();
         drop(reader.await.unwrap());
-        assert_eq!(closings.counts(), [0; 6]);
+        assert_eq!(closings.counts(), [0; Closing::ALL.len()]);
     }
 
     #[tokio::test(start_paused = true)]

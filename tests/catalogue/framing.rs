@@ -191,6 +191,7 @@ async fn a11_a_field_has_a_name_and_a_colon() {
     for fields in [": 1\r\n", "X-A\r\n", "X A: 1\r\n", "X-A\0: 1\r\n", "\"X-A\": 1\r\n", "(X-A): 1\r\n"] {
         stage.refuses(fields, post(fields, ""), 400).await;
     }
+    stage.sidecar.until_metric("truehit_client_closings_total{reason=\"malformed\"}", 6.0).await;
 }
 
 #[tokio::test]

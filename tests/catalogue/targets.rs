@@ -199,6 +199,7 @@ async fn b11_a_head_has_a_longest_and_so_many_fields() {
         assert!(matches!(*fate.statuses, [431] | []), "{length}: {:?}", fate.statuses);
         assert!(!fate.lasted && fate.heard.is_empty(), "{length}");
     }
+    stage.sidecar.until_metric("truehit_client_closings_total{reason=\"head-too-long\"}", 4.0).await;
     assert_eq!(stage.h2("GET", "/a", &vec![("x-a", "1"); 101]).await.unwrap(), 431);
     let long = "a".repeat(33 << 10);
     assert_eq!(stage.h2("GET", "/a", &[("x-a", &long)]).await.unwrap(), 431);

@@ -18,7 +18,7 @@ fn each_mistake_in_a_file_is_named_with_its_line_and_its_remedy() {
         (
             "an unknown key",
             "[origin]\nconect_timeout = \"1s\"\n",
-            "t.toml:2: origin.conect_timeout: unknown key; allowed: url, protocol, host, connect_timeout, response_timeout, progress_timeout, total_timeout, idle_timeout, idle_max, connections_max, queue_max, breaker, tls; did you mean \"connect_timeout\"?".to_owned(),
+            "t.toml:2: origin.conect_timeout: unknown key; allowed: url, protocol, host, connect_timeout, response_timeout, progress_timeout, total_timeout, idle_timeout, idle_max, age_max, connections_max, queue_max, breaker, tls; did you mean \"connect_timeout\"?".to_owned(),
         ),
         (
             "a key in the wrong table",

@@ -41,6 +41,7 @@ fn settings(place: OriginPlace) -> config::Origin {
         total_timeout: Duration::from_secs(600),
         idle_timeout: Duration::from_secs(4),
         idle_max: 16,
+        age_max: Duration::from_secs(600),
         connections_max: 16,
         queue_max: 16,
         breaker: BreakerSettings { failures: 0, open_for: Duration::from_secs(1), open_max: Duration::from_secs(1) },

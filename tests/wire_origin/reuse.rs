@@ -73,6 +73,27 @@ async fn idle_connections_are_dropped_after_the_idle_timeout() {
     tokio::join!(script, requests);
 }
 
+/// G9: a name may have another address by now.
+#[tokio::test]
+async fn an_old_connection_is_not_used_again() {
+    let server = RawOrigin::start().await;
+    let origin = client(&config::Origin { age_max: Duration::from_nanos(1), ..settings(place(server.address)) });
+    let script = async {
+        for _ in 0..2 {
+            let mut connection = server.accept().await;
+            connection.answer(ok("one")).await;
+            connection.closed().await;
+        }
+    };
+    let requests = async {
+        for _ in 0..2 {
+            text(fetch(&origin, get("/")).await.unwrap()).await.unwrap();
+        }
+    };
+    tokio::join!(script, requests);
+    assert_eq!(dials(&origin), 2);
+}
+
 /// D18.
 #[tokio::test]
 async fn a_get_on_a_pooled_connection_that_closes_is_sent_once_more() {

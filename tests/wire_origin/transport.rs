@@ -129,6 +129,25 @@ async fn requests_over_http2_are_bounded_as_connections_are() {
     soon(script).await.unwrap();
 }
 
+/// G9, over HTTP/2.
+#[tokio::test]
+async fn an_old_http2_connection_makes_room_for_another() {
+    let server = RawOrigin::start().await;
+    let old = config::Origin { age_max: Duration::from_nanos(1), ..settings(place(server.address)) };
+    let origin = client(&config::Origin { protocol: OriginProtocol::H2, ..old });
+    let script = tokio::spawn(async move {
+        for _ in 0..2 {
+            serve_h2(server.accept().await.stream).await;
+        }
+    });
+    for target in ["/1", "/2"] {
+        text(fetch(&origin, get(target)).await.unwrap()).await.unwrap();
+    }
+    assert_eq!(dials(&origin), 2);
+    drop(origin);
+    soon(script).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_http2_connection_that_died_is_replaced() {
     let server = RawOrigin::start().await;
