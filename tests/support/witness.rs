@@ -73,9 +73,9 @@ async fn listen(mut stream: TcpStream, notes: Arc<Mutex<Vec<Heard>>>) {
             return;
         }
         let answer = match (known, head_only) {
-            (true, _) => format!("HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n"),
-            (false, true) => format!("HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 2\r\n\r\n"),
-            (false, false) => format!("HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 2\r\n\r\nok"),
+            (true, _) => "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n",
+            (false, true) => "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 2\r\n\r\n",
+            (false, false) => "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 2\r\n\r\nok",
         };
         // Who broke off has no ear for it.
         let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await;
