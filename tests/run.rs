@@ -143,7 +143,7 @@ async fn get(address: std::net::SocketAddr, path: &str) -> Result<(StatusCode, S
     let stream = TcpStream::connect(address).await?;
     let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = Request::get(path).header("host", "test").body(Empty::<Bytes>::new())?;
+    let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new())?;
     let response = client.send_request(request).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
