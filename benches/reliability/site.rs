@@ -4,6 +4,7 @@
 //! - `/fresh/BYTES/..` may be served for an hour without asking; `/grouped/BYTES/..` too, and belongs to a group,
 //! - `/checked/BYTES/..` must be checked each time,
 //! - `/big/BYTES/..` is as much, made as it is sent; `/long/BYTES/..` does not say beforehand how much it is,
+//! - `/lying/N/KEY` changes every [`CHANGES_AFTER`] requests; one change in `N` keeps the tag of what was before,
 //! - `/mine` is what the request's `Authorization` or cookie says,
 //! - `/_counters` says what was counted, and is not counted.
 
@@ -31,6 +32,9 @@ const LARGEST: usize = 1 << 20;
 
 /// The pieces in which a large one is.
 const PIECE: usize = 64 << 10;
+
+/// After how many requests a resource changes that may lie.
+pub const CHANGES_AFTER: u64 = 100;
 
 /// The group of `/grouped`.
 const GROUP: HeaderValue = HeaderValue::from_static("\"all\"");
@@ -63,6 +67,8 @@ pub struct Site {
     delay: Duration,
     versions: Vec<AtomicU64>,
     letters: Bytes,
+    /// Requests for what may lie, by key.
+    asked: Vec<AtomicU64>,
     requests: AtomicU64,
     /// Requests for content, as distinct from those that ask by a condition.
     unconditional: AtomicU64,
@@ -76,6 +82,7 @@ impl Site {
         Self {
             delay,
             versions: (0..KEYS).map(|_| AtomicU64::new(version)).collect(),
+            asked: (0..KEYS).map(|_| AtomicU64::new(0)).collect(),
             letters: (0u8..=255).cycle().map(|byte| b'a' + byte % 23).take(LARGEST).collect(),
             requests: AtomicU64::new(0),
             unconditional: AtomicU64::new(0),
@@ -143,6 +150,13 @@ impl Site {
                 let key = rest.parse::<usize>().ok()?;
                 let version = self.versions.get(key)?.load(Ordering::SeqCst);
                 (tag(key, version), Content::whole(content(key, version).into()))
+            }
+            "lying" => {
+                let (one_in, key) = rest.split_once('/')?;
+                let (one_in, key) = (one_in.parse::<u64>().ok()?, key.parse::<usize>().ok()?);
+                let version = self.asked.get(key)?.fetch_add(1, Ordering::SeqCst) / CHANGES_AFTER;
+                let lies = one_in > 0 && version % one_in == one_in - 1;
+                (tag(key, version - u64::from(lies)), Content::whole(content(key, version).into()))
             }
             "mine" => {
                 let who = whose(request.headers());

@@ -216,6 +216,7 @@ impl Sidecar {
     pub async fn metric(&self, series: &str) -> f64 {
         let mut client = Client::connect(self.admin).await.expect("the admin listener accepts");
         let page = client.get("/metrics").await.expect("metrics");
+        assert_eq!(page.status, 200, "{}", page.head);
         let text = String::from_utf8_lossy(&page.content).into_owned();
         let of_series =
             |line: &&str| line.strip_prefix(series).is_some_and(|rest| series.ends_with('{') || rest.starts_with(' '));

@@ -24,9 +24,9 @@ const SLOW_READERS: usize = 200;
 /// are.
 const WAYS: [(&str, &str, bool, usize); 4] = [
     ("says nothing", "", false, SLOW),
-    ("ends no head", "GET /k/0 HTTP/1.1\r\nHost: reliability.test\r\nX-Slow: ", true, SLOW),
-    ("ends no content", "POST /k/0 HTTP/1.1\r\nHost: reliability.test\r\nContent-Length: 1000000\r\n\r\n", true, SLOW),
-    ("reads nothing", "GET /big/50000000/1 HTTP/1.1\r\nHost: reliability.test\r\n\r\n", false, SLOW_READERS),
+    ("ends no head", "GET /k/0 HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", true, SLOW),
+    ("ends no content", "POST /k/0 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", true, SLOW),
+    ("reads nothing", "GET /big/50000000/1 HTTP/1.1\r\nHost: localhost\r\n\r\n", false, SLOW_READERS),
 ];
 
 /// G11.

@@ -1,8 +1,8 @@
 //! The rows, by the ids of the catalogue of faults that they answer.
 //!
-//! Not here: what needs Redis (G06), the rows of bad input (G12, G13: `tests/catalogue`), fuzzing (G18: `make fuzz`), and the
-//! audit of tags that lie (G19), of which there is none yet.
+//! Not here: what needs Redis (G06), the rows of bad input (G12, G13: `tests/catalogue`), and fuzzing (G18: `make fuzz`).
 
+mod audit;
 mod collapse;
 mod crowd;
 mod kills;
@@ -33,7 +33,7 @@ macro_rules! row {
     };
 }
 
-pub const ALL: [Row; 16] = [
+pub const ALL: [Row; 17] = [
     row!("G01", linearity::plain),
     row!("G02", linearity::flaky),
     row!("G03", collapse::hot),
@@ -48,6 +48,7 @@ pub const ALL: [Row; 16] = [
     row!("G15", crowd::isolation),
     row!("G16", crowd::cancellation),
     row!("G17", odd::clock),
+    row!("G19", audit::lies),
     row!("G20", odd::unverifiable),
     row!("soak", soak::mixed, long: true),
 ];

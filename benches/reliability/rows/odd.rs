@@ -203,6 +203,6 @@ fn targets(key: usize) -> [String; 2] {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-fn counted(value: f64) -> u64 {
+pub(super) fn counted(value: f64) -> u64 {
     value as u64
 }
