@@ -29,6 +29,8 @@ pub enum Failure {
     Late,
     /// What came is no answer of HTTP/1.1.
     Garbled,
+    /// Another status than was asked for.
+    Status(u16),
 }
 
 /// A whole answer.

@@ -62,6 +62,7 @@ impl Tally {
                     Failure::Cut => "cut",
                     Failure::Late => "late",
                     Failure::Garbled => "garbled",
+                    Failure::Status(_) => "status",
                 };
                 *self.failures.entry(name).or_default() += 1;
             }

@@ -188,7 +188,7 @@ pub struct OriginTls {
 pub struct Cache {
     /// What stored responses may weigh together.
     pub memory: u64,
-    /// What bodies being filled may hold together.
+    /// What bodies under way may take together.
     pub fill_memory: u64,
     /// Stored variants per resource.
     pub variants_max: usize,
@@ -196,6 +196,20 @@ pub struct Cache {
     pub uncacheable_for: Duration,
     /// How long what the origin has shown it supports is believed.
     pub relearn_after: Duration,
+}
+
+impl Cache {
+    /// How many bytes of bodies may be held at a time: holding them takes a quarter more of the process than they have
+    /// (ADR 9).
+    #[must_use]
+    pub const fn body_bytes(&self) -> u64 {
+        self.fill_memory - self.fill_memory / 5
+    }
+}
+
+/// What `fill_memory` has to be for a body of so many bytes.
+const fn fill_memory_for(body: u64) -> u64 {
+    body.saturating_add(body.div_ceil(4))
 }
 
 /// One route: which requests, and their rules.

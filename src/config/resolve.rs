@@ -13,7 +13,7 @@ use super::values::SizeOrAuto;
 use super::words::Protocol;
 use super::{
     Admin, Cache, Config, Drain, Limits, Listen, ListenTls, Log, Origin, OriginPlace, OriginProtocol, OriginTls, Token,
-    routes, shown, size,
+    fill_memory_for, routes, shown, size,
 };
 use crate::rules::breaker::BreakerSettings;
 
@@ -84,13 +84,14 @@ pub(super) fn resolve(settings: Settings, memory: Memory, layers: &Layers) -> Re
     };
     let routes = routes::resolve(&settings, budget, &mut findings);
     let largest = routes.iter().map(|route| route.policy.object_max).max().unwrap_or_default();
+    let needed = fill_memory_for(largest);
     let fill_memory = match settings.cache.fill_memory.0 {
-        SizeOrAuto::Auto => (budget / 4).max(largest),
+        SizeOrAuto::Auto => (budget / 4).max(needed),
         SizeOrAuto::Bytes(bytes) => bytes,
     };
-    if fill_memory < largest {
-        let why =
-            format!("allowed: at least the largest object_max, {}, which could never be stored", size::render(largest));
+    if fill_memory < needed {
+        let (needed, largest) = (size::render(needed), size::render(largest));
+        let why = format!("allowed: at least {needed}, or the largest object_max, {largest}, could never be stored");
         findings.refuse("cache.fill_memory", &why);
     }
     let head_bytes = settings.limits.head_bytes.0.0;

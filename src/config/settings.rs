@@ -199,8 +199,9 @@ pub(super) struct Cache {
     /// What bodies under way may hold together, in addition to `memory`.
     ///
     /// These are responses that are still arriving, and the content of queries that wait. Where nothing is left, a
-    /// response is not recorded and goes through a piece at a time, and a query passes. `auto` takes a quarter of `memory`,
-    /// and no less than the largest `object_max`.
+    /// response is not recorded and goes through a piece at a time, and a query passes. Holding a body
+    /// takes more than its bytes, so these may be four fifths of it. `auto` takes a quarter of `memory`, and no less than the
+    /// largest `object_max` needs.
     #[schemars(extend("default" = "auto"))]
     pub(super) fill_memory: Text<SizeOrAuto>,
     /// How many variants of one resource are stored.

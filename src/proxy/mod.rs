@@ -159,7 +159,7 @@ impl<O: Origin> Shared<O> {
                 evictions.evicted(EvictionCause::Size);
             }),
             flights: Flights::new(clock, config.limits.waiters, patience),
-            fill_memory: Arc::new(FillMemory::new(config.cache.fill_memory)),
+            fill_memory: Arc::new(FillMemory::new(config.cache.body_bytes())),
             breaker: OriginBreaker::new(origin.breaker),
             drain,
             fillings: Fillings::default(),

@@ -122,7 +122,7 @@ async fn f4_queries_that_wait_hold_no_more_content_than_there_is_memory_for_bodi
         }
     });
     let origin = origin.await;
-    let memory = "cache.memory = \"1MiB\"\ncache.fill_memory = \"1MiB\"\ndefaults.object_max = \"1MiB\"";
+    let memory = "cache.memory = \"1MiB\"\ncache.fill_memory = \"1280KiB\"\ndefaults.object_max = \"1MiB\"";
     let sidecar = Sidecar::start(&origin.url(), memory).await;
     let mut clients = Vec::new();
     for number in 0..QUERIES {
