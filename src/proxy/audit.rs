@@ -11,12 +11,11 @@ use http::Method;
 use http::uri::PathAndQuery;
 
 use super::Proxy;
-use super::exchange::{Errand, Found};
+use super::exchange::{Errand, Found, failed};
 use crate::metrics::{AuditResult, CheckResult};
 use crate::origin::{Origin, OriginError, Purpose};
 use crate::rules::judge::Verdict;
 use crate::rules::learn::Shown;
-use crate::rules::moment::Moment;
 use crate::rules::outcome::Unproven;
 use crate::rules::policy::{Policy, Strategy, Verify};
 use crate::rules::promise::Confirmation;
@@ -78,46 +77,45 @@ impl<O: Origin> Proxy<O> {
         let stored = Arc::clone(confirmation.response());
         let check = Check { candidates: vec![Arc::clone(&stored)], ..check };
         let fetched = self.ask_origin(&errand, Purpose::Fetch, &mut || self.request(&errand, Method::GET)).await;
-        let (found, result) = match fetched {
-            Ok((response, exchange)) if cause == Cause::Bare || response.status() == stored.head().status => {
-                let (found, result) = self.compare(errand.clone(), &check, response, exchange).await;
-                let again = match result {
-                    CheckResult::Changed => self.vouches_again(&errand, &check).await.ok(),
-                    CheckResult::Same | CheckResult::Unproven | CheckResult::Error => None,
-                };
-                let showed = match (result, again) {
-                    (CheckResult::Same, _) => AuditResult::Upheld,
-                    (_, Some(true)) => AuditResult::Mismatch,
-                    (_, Some(false)) => AuditResult::Raced,
-                    (_, None) => AuditResult::Unsettled,
-                };
-                self.audited(&policy, showed);
-                if showed == AuditResult::Mismatch {
-                    self.caught(&policy, &errand.ask.target, check.strategy, exchange.answered.at);
-                } else if showed == AuditResult::Upheld && cause == Cause::Bare {
-                    self.learn(&errand, Shown::NotModifiedUpheld);
-                }
-                (found, result)
-            }
-            Ok(_) => {
-                self.audited(&policy, AuditResult::Unsettled);
-                return (self.keep(&errand, confirmation), CheckResult::Same);
-            }
+        let (found, result, showed) = match fetched {
             Err(error) => {
-                self.audited(&policy, AuditResult::Unsettled);
-                let stored = errand.stored.clone();
-                (Found::Failed { error, stored }, CheckResult::Error)
+                let (found, result) = failed(errand.clone(), error);
+                (found, result, AuditResult::Unsettled)
+            }
+            Ok((response, exchange)) => {
+                // Another status is not the representation with other bytes: an origin that is overloaded tells no lie.
+                let whole = response.status() == stored.head().status;
+                if !whole && cause == Cause::Sampled {
+                    self.audited(&policy, AuditResult::Unsettled);
+                    return (self.keep(&errand, confirmation), CheckResult::Same);
+                }
+                let (found, result) = self.compare(errand.clone(), &check, response, exchange).await;
+                let showed = match result {
+                    CheckResult::Same => AuditResult::Upheld,
+                    CheckResult::Changed if whole => match self.vouches_again(&errand, &check).await {
+                        Ok(true) => AuditResult::Mismatch,
+                        Ok(false) => AuditResult::Raced,
+                        Err(_) => AuditResult::Unsettled,
+                    },
+                    CheckResult::Changed | CheckResult::Unproven | CheckResult::Error => AuditResult::Unsettled,
+                };
+                (found, result, showed)
             }
         };
-        let failed = matches!(found, Found::Failed { .. });
-        match cause {
-            Cause::Sampled if failed => (self.keep(&errand, confirmation), CheckResult::Same),
-            Cause::Sampled => (found, result),
+        self.audited(&policy, showed);
+        if showed == AuditResult::Mismatch {
+            self.caught(&policy, &errand.ask.target, check.strategy);
+        } else if showed == AuditResult::Upheld && cause == Cause::Bare {
+            self.learn(&errand, Shown::NotModifiedUpheld);
+        }
+        match (cause, result) {
+            (Cause::Sampled, CheckResult::Error) => (self.keep(&errand, confirmation), CheckResult::Same),
+            (Cause::Sampled, _) => (found, result),
             // That the 304 proved nothing led to a second check, by the bytes, and that counts as one.
-            Cause::Bare => {
+            (Cause::Bare, _) => {
                 let took = self.clock.moment().since(began);
                 self.watch.route(&policy, |route| route.check(Strategy::Body, result, took));
-                (found, if failed { CheckResult::Error } else { CheckResult::Unproven })
+                (found, if result == CheckResult::Error { result } else { CheckResult::Unproven })
             }
         }
     }
@@ -139,14 +137,14 @@ impl<O: Origin> Proxy<O> {
     }
 
     /// A check of `target` vouched for bytes that are not the origin's.
-    pub(super) fn caught(&self, policy: &Policy, target: &PathAndQuery, strategy: Strategy, at: Moment) {
+    pub(super) fn caught(&self, policy: &Policy, target: &PathAndQuery, strategy: Strategy) {
         let turns = policy.audit.turns_to_body;
         let then = if turns { "it is checked by body from now on" } else { "it goes on as it was (on_audit_mismatch)" };
         let (route, path, check) = (&*policy.name, target.path(), strategy.as_str());
         tracing::warn!(route, path, check, then, "a check vouched for content that the origin does not send");
         if turns {
-            let relearn_after = self.config.cache.relearn_after;
-            self.learned(policy, |learned| learned.learn(Shown::FalseConfirmation, at, relearn_after));
+            let (now, relearn_after) = (self.clock.moment(), self.config.cache.relearn_after);
+            self.learned(policy, |learned| learned.learn(Shown::FalseConfirmation, now, relearn_after));
         }
     }
 }

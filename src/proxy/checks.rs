@@ -182,9 +182,10 @@ impl<O: Origin> Proxy<O> {
             Err(error) => return failed(errand, error),
         };
         let (policy, target) = (Arc::clone(&errand.policy), errand.ask.target.clone());
+        let whole = response.status() == StatusCode::OK;
         let (found, result) = self.compare(errand, &check, response, exchange).await;
-        if why == Unproven::Contradicted && result != CheckResult::Same {
-            self.caught(&policy, &target, check.strategy, exchange.answered.at);
+        if why == Unproven::Contradicted && whole && result == CheckResult::Changed {
+            self.caught(&policy, &target, check.strategy);
         }
         let took = self.clock.moment().since(began);
         self.watch.route(&policy, |route| route.check(Strategy::Body, result, took));

@@ -143,3 +143,28 @@ async fn a_head_and_a_digest_endpoint_can_lie_too() {
         origin.done();
     }
 }
+
+/// An origin that is overloaded tells no lie, whatever its 304 said before.
+#[tokio::test(start_paused = true)]
+async fn an_error_in_place_of_the_whole_accuses_nobody() {
+    let other_digest = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+    let not_modified: [fn(&str) -> Answer; 2] =
+        [|_| status(304), |digest| status(304).etag("\"1\"").with("repr-digest", digest)];
+    for answer in not_modified {
+        for fails in [false, true] {
+            let origin = Script::new();
+            origin.expects("GET /a", ok("same").etag("\"1\"")).expects_with("GET /a", ASKED, answer(other_digest));
+            match fails {
+                true => origin.fails("GET /a", OriginError::ResponseTimeout),
+                false => origin.expects_with("GET /a", UNASKED, status(503)),
+            };
+            origin.expects_with("GET /a", ASKED, status(304).etag("\"1\""));
+            let house = House::new(origin.clone());
+            house.get("/a").await;
+            assert_eq!(house.get("/a").await.status, if fails { 504 } else { 503 });
+            assert_eq!(house.get("/a").await.text(), "same", "tags are believed as before");
+            assert_eq!(audits(&house, "mismatch"), 0.0);
+            origin.done();
+        }
+    }
+}
