@@ -192,7 +192,8 @@ declarations! {
     NOT_STORED = Counter "truehit_not_stored_total" [SKIP] when_used:
         "Fetched responses that were not stored, by why.";
     ORIGIN_REQUESTS = Counter "truehit_origin_requests_total" [PURPOSE, ORIGIN_CODE] when_used:
-        "Requests for the origin, by purpose and the class of the status, or the error's word (RFC 9209). Those with `destination_unavailable` were held back by the breaker.";
+        "Requests for the origin, by purpose and the class of the status, or the error's word (RFC 9209). Those \
+         with `destination_unavailable` were held back by the breaker.";
     ORIGIN_DURATION = Histogram "truehit_origin_request_duration_seconds" [PURPOSE] when_used:
         "Time from sending a request to the origin to its response's head, or to the error.";
     ORIGIN_BODY_BYTES = Counter "truehit_origin_body_bytes_total" [PURPOSE] from_start:

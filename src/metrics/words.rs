@@ -112,7 +112,7 @@ pub(super) const fn origin_error_place(error: &OriginError) -> usize {
         OriginError::ResponseTimeout => 7,
         OriginError::Protocol(_) => 8,
         OriginError::ResponseIncomplete(_) => 9,
-        OriginError::RequestIncomplete(_) | OriginError::RequestLate => 10,
+        OriginError::RequestIncomplete(_) | OriginError::RequestLate | OriginError::RequestTooLong => 10,
         OriginError::Unavailable(_) => 11,
     }
 }
@@ -137,6 +137,7 @@ mod tests {
             OriginError::ResponseIncomplete(text()),
             OriginError::RequestIncomplete(text()),
             OriginError::RequestLate,
+            OriginError::RequestTooLong,
             OriginError::Unavailable(std::time::Duration::ZERO),
         ] {
             assert_eq!(ORIGIN_ERRORS[origin_error_place(&error)], error.as_str());

@@ -59,6 +59,11 @@ impl Purpose {
 /// Any error, where only its text matters.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A client's content of which there was more than `limits.content_bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the content is longer than limits.content_bytes")]
+pub struct ContentTooLong;
+
 /// A client's content that did not come within `limits.content_timeout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the content did not come within limits.content_timeout")]
@@ -72,7 +77,8 @@ pub enum RequestBody {
     Empty,
     /// The content of a query, whole and at hand: such a request is safe, and can be sent again too.
     Full(Bytes),
-    /// A client's content, streamed. Its error is a [`ContentLate`] where the client was too slow.
+    /// A client's content, streamed. Its error is a [`ContentLate`] where the client was too slow, and a
+    /// [`ContentTooLong`] where there was too much.
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -173,13 +179,22 @@ pub enum OriginError {
     /// Our own request could not be sent as the client's content did not come.
     #[error("request content did not come in time")]
     RequestLate,
+    /// Our own request was broken off as there was too much of the client's content.
+    #[error("request content is too long")]
+    RequestTooLong,
 }
 
 impl OriginError {
     /// What a client's content that ended in `error` makes of its request.
     #[must_use]
     pub fn of_content(error: &BoxError) -> Self {
-        if error.is::<ContentLate>() { Self::RequestLate } else { Self::RequestIncomplete(error.to_string()) }
+        if error.is::<ContentLate>() {
+            Self::RequestLate
+        } else if error.is::<ContentTooLong>() {
+            Self::RequestTooLong
+        } else {
+            Self::RequestIncomplete(error.to_string())
+        }
     }
 
     /// The `error` parameter of `Proxy-Status` (RFC 9209 §2.3), which is also the log word and metric label.
@@ -197,7 +212,7 @@ impl OriginError {
             Self::ResponseTimeout => "http_response_timeout",
             Self::Protocol(_) => "http_protocol_error",
             Self::ResponseIncomplete(_) => "http_response_incomplete",
-            Self::RequestIncomplete(_) | Self::RequestLate => "http_request_error",
+            Self::RequestIncomplete(_) | Self::RequestLate | Self::RequestTooLong => "http_request_error",
         }
     }
 
@@ -214,7 +229,11 @@ impl OriginError {
             | Self::ResponseTimeout
             | Self::Protocol(_)
             | Self::ResponseIncomplete(_) => true,
-            Self::ConnectionLimit | Self::Unavailable(_) | Self::RequestIncomplete(_) | Self::RequestLate => false,
+            Self::ConnectionLimit
+            | Self::Unavailable(_)
+            | Self::RequestIncomplete(_)
+            | Self::RequestLate
+            | Self::RequestTooLong => false,
         }
     }
 }

@@ -4,38 +4,23 @@
 //! broke off, never one that looks whole.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::origin::BoxError;
+use crate::origin::{BoxError, ContentTooLong};
 
 /// Content of which at most so many bytes go on.
 pub(super) struct Bounded<C> {
     content: C,
     left: u64,
-    length: Length,
-}
-
-/// Whether the bound was exceeded, for whoever waits at the other end.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Length(Arc<AtomicBool>);
-
-impl Length {
-    /// Whether there was more content than allowed.
-    pub(super) fn is_exceeded(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl<C> Bounded<C> {
     /// At most `longest` bytes of `content`.
-    pub(super) fn new(content: C, longest: u64) -> (Self, Length) {
-        let length = Length::default();
-        (Self { content, left: longest, length: length.clone() }, length)
+    pub(super) const fn new(content: C, longest: u64) -> Self {
+        Self { content, left: longest }
     }
 }
 
@@ -53,8 +38,7 @@ where
         let frame = frame.map_err(Into::into)?;
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
         let Some(left) = this.left.checked_sub(bytes) else {
-            this.length.0.store(true, Ordering::Relaxed);
-            return Poll::Ready(Some(Err("the content is longer than limits.content_bytes".into())));
+            return Poll::Ready(Some(Err(ContentTooLong.into())));
         };
         this.left = left;
         Poll::Ready(Some(Ok(frame)))

@@ -17,7 +17,7 @@ use super::visit::{Ride, Visit};
 use super::{Call, Proxy, reply};
 use crate::body::{Body, Content};
 use crate::metrics::EvictionCause;
-use crate::origin::{BoxError, Origin, Purpose, RequestBody};
+use crate::origin::{BoxError, Origin, OriginError, Purpose, RequestBody};
 use crate::rules::ask::Ask;
 use crate::rules::decide::shared_by_check;
 use crate::rules::groups::Groups;
@@ -55,7 +55,7 @@ impl<O: Origin> Proxy<O> {
         let posted = self.posted(&head, &content, &target, &peer);
         let hop = self.hop(head.version, &target, &peer);
         let is_query = content.is_query();
-        let (content, length) = Bounded::new(content, self.config.limits.content_bytes);
+        let content = Bounded::new(content, self.config.limits.content_bytes);
         let body = if content.is_end_stream() { RequestBody::Empty } else { RequestBody::Stream(stream(content)) };
         let mut body = Some(body);
         let mut outgoing = || {
@@ -79,7 +79,7 @@ impl<O: Origin> Proxy<O> {
         self.watch.metrics.origin(Purpose::Pass, response.as_ref().map(Response::status), took);
         let response = match response {
             Ok(response) => response,
-            Err(_) if length.is_exceeded() => return self.render_refused(visit, Refusal::ContentTooLong),
+            Err(OriginError::RequestTooLong) => return self.render_refused(visit, Refusal::ContentTooLong),
             Err(error) => return self.render_failed(visit, &error, Ride::default()),
         };
         let invalidated = match is_query || is_safe(&head.method) {

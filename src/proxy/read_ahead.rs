@@ -131,7 +131,8 @@ impl<O: Origin> Proxy<O> {
         C: Body<Data = Bytes> + Unpin,
         C::Error: Into<BoxError>,
     {
-        let reading = content.read(policy.content_max, &self.shared.fill_memory);
+        let max = policy.content_max.min(self.config.limits.content_bytes);
+        let reading = content.read(max, &self.shared.fill_memory);
         let reading = tokio::time::timeout(self.config.limits.head_timeout, reading);
         let bytes = reading.await.unwrap_or(Err(NoQuery::Pass(PassReason::ContentLate)))?;
         let method = head.method.clone();

@@ -237,6 +237,7 @@ impl<O: Origin> Proxy<O> {
             OriginError::ConnectionLimit | OriginError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             OriginError::RequestIncomplete(_) => StatusCode::BAD_REQUEST,
             OriginError::RequestLate => StatusCode::REQUEST_TIMEOUT,
+            OriginError::RequestTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             OriginError::Dns(_)
             | OriginError::ConnectionRefused
             | OriginError::ConnectionTerminated(_)

@@ -22,7 +22,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Reads a request's target; one that names nobody is for `own`, the origin. In a target in absolute form the authority there wins (RFC 9112 §3.2.2).
+    /// Reads a request's target; one that names nobody is for `own`, the origin. In a target in absolute form the authority
+    /// there wins (RFC 9112 §3.2.2).
     pub(super) fn of<C>(request: &Request<C>, peer: &Peer, own: &HeaderValue) -> Self {
         let authority = match request.uri().authority() {
             // An authority is made of characters that a field value may have.

@@ -163,7 +163,7 @@ impl Origin for Script {
         let (head, body) = outgoing().into_parts();
         let what = format!("{} {}", head.method, head.uri);
         self.0.requests.lock().unwrap().push(what.clone());
-        let content = body.collect().await.map_err(|error| OriginError::RequestIncomplete(error.to_string()))?;
+        let content = body.collect().await.map_err(|error| OriginError::of_content(&error))?;
         let step = self.0.steps.lock().unwrap().pop_front();
         let Some(mut step) = step else { return Err(self.fault(format!("unexpected: {what}"))) };
         if let Some(mismatch) = step.mismatch(&what, &head.headers, &content.to_bytes()) {
