@@ -10,34 +10,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::client::{Failure, Kept};
+use crate::dice::Dice;
 use crate::ledger::Ledger;
 use crate::report::{Report, figure};
 use crate::site::KEYS;
 use crate::stand::Origin;
-
-/// A small generator (SplitMix64): the same seed, the same numbers.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    pub const fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))
-    }
-
-    /// A number below `bound`, which is not 0.
-    pub const fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    /// One of so many things.
-    pub fn pick(&mut self, among: usize) -> usize {
-        usize::try_from(self.below(among as u64)).unwrap_or_default()
-    }
-}
 
 /// What became of requests.
 #[derive(Debug, Default)]

@@ -8,6 +8,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod client;
+#[path = "../../tests/support/dice.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod dice;
 mod ledger;
 mod load;
 #[path = "../../tests/support/process.rs"]

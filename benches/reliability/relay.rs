@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use crate::load::Dice;
+use crate::dice::Dice;
 
 /// How bad it is. Shares are of a thousand pieces.
 #[derive(Clone, Copy, Debug)]

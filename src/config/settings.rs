@@ -289,8 +289,8 @@ pub(super) struct Admin {
     pub(super) address: Text<SocketAddr>,
     /// Names that the listener is asked by, beside addresses and `localhost`.
     ///
-    /// `*.example.com` stands for every name below `example.com`. A request for another name may not drain, and on a loopback address not look either: it may be of a web page
-    /// whose name was made to resolve to this machine.
+    /// `*.example.com` stands for every name below `example.com`. A request for another name may not drain, and on a loopback
+    /// address not look either: it may be of a web page whose name was made to resolve to this machine.
     #[schemars(extend("default" = [], "examples" = [["truehit.example.com"]]))]
     pub(super) hosts: Vec<Text<Host>>,
     /// File with the bearer token that `/drain` wants from who is not on this machine, 16 to 1024 visible characters.

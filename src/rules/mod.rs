@@ -3,12 +3,11 @@
 //! Heads, a [`policy::Policy`] and a [`moment::Now`] come in; values go out. Everything that can be wrong about a
 //! cache's decisions is in this folder, and can be enumerated in tables.
 //!
-//! In reading order: what a route says ([`policy`]) and what ends can be named ([`outcome`],
-//! [`refusal`]); a request is looked at ([`wellformed`]), read ([`ask`], [`query`]) and named ([`key`], [`key_rule`], [`vary`]), what is stored for it looked up ([`lookup`],
-//! [`stored`]), and something
-//! decided ([`decide`]). A question is chosen ([`question`], by what was learned: [`learn`]), its answer judged
-//! ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is admitted ([`admit`],
-//! [`posted`]). The rest are leaves.
+//! In reading order: what a route says ([`policy`]) and what ends can be named ([`outcome`], [`refusal`]); a request is
+//! looked at ([`wellformed`]), read ([`ask`], [`query`]) and named ([`key`], [`key_rule`], [`vary`]), what is stored for it
+//! looked up ([`lookup`], [`stored`]), and something decided ([`decide`]). A question is chosen ([`question`], by what was
+//! learned: [`learn`]), its answer judged ([`judge`]) and vouched for ([`promise`], [`collapse`]); a new response is
+//! admitted ([`admit`], [`posted`]). The rest are leaves.
 
 pub mod moment;
 pub mod outcome;

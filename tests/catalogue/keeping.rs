@@ -101,14 +101,6 @@ fn reflection(head: &Parts) -> String {
     format!("{} {} {}", head.method, head.uri, said.join(" "))
 }
 
-async fn get(sidecar: &Sidecar, target: &str, fields: &[(&str, &str)]) -> Answer {
-    let mut request = ask("GET", target);
-    for (name, value) in fields {
-        request = request.header(*name, *value);
-    }
-    sidecar.client().await.fetch(request.body(empty()).unwrap()).await
-}
-
 fn tagged(_: &Parts) -> http::response::Builder {
     Response::builder().header("etag", "\"1\"")
 }
@@ -139,9 +131,9 @@ async fn c1_what_an_origin_might_reflect_is_not_believed_of_strangers() {
     .enumerate()
     {
         let target = format!("/{number}");
-        let poisoner = get(&sidecar, &target, &[(name, "evil")]).await;
+        let poisoner = sidecar.send("GET", &target, &[(name, "evil")]).await;
         assert!(!poisoner.text().contains("evil"), "{name}: {}", poisoner.text());
-        let victim = get(&sidecar, &target, &[]).await;
+        let victim = sidecar.send("GET", &target, &[]).await;
         assert_eq!(victim.text(), poisoner.text(), "{name}");
         assert!(victim.field("cache-status").contains("detail=checked"), "{name}: {victim:?}");
     }
@@ -156,7 +148,10 @@ async fn c2_content_in_a_get_answers_for_itself_alone() {
         let fat = sidecar.client().await.fetch(fat).await;
         assert!(fat.field("cache-status").contains("detail=content"), "{fat:?}");
     }
-    assert!(get(&sidecar, "/a", &[]).await.field("cache-status").contains("detail=uri-miss"), "nothing was stored");
+    assert!(
+        sidecar.send("GET", "/a", &[]).await.field("cache-status").contains("detail=uri-miss"),
+        "nothing was stored"
+    );
     let fat = sidecar.client().await.fetch(ask("HEAD", "/a").body(full("evil")).unwrap()).await;
     assert!(fat.field("cache-status").contains("detail=content"), "nor is it answered from the store: {fat:?}");
     assert_eq!(asked.lock().unwrap().len(), 4);
@@ -168,7 +163,7 @@ async fn c3_parameters_are_not_told_apart() {
     let sidecar = Sidecar::start(&origin.url(), "").await;
     for target in ["/?a=1;b=2", "/?a=1&b=2", "/?a=1", "/?a=1&utm=x", "/?a=1&utm=x;a=2", "/?a=1&a=2", "/?A=1", "/?a=1&"]
     {
-        let answer = get(&sidecar, target, &[]).await;
+        let answer = sidecar.send("GET", target, &[]).await;
         assert!(answer.text().starts_with(&format!("GET {target} ")), "{target}: {}", answer.text());
         assert!(answer.field("cache-status").contains("detail=uri-miss"), "{target}: {answer:?}");
     }
@@ -182,8 +177,8 @@ async fn c4_an_error_about_a_head_is_not_stored() {
     })
     .await;
     let sidecar = Sidecar::start(&origin.url(), "").await;
-    assert_eq!(get(&sidecar, "/a", &[("x-a", &"a".repeat(9000))]).await.status, 431);
-    let answer = get(&sidecar, "/a", &[]).await;
+    assert_eq!(sidecar.send("GET", "/a", &[("x-a", &"a".repeat(9000))]).await.status, 431);
+    let answer = sidecar.send("GET", "/a", &[]).await;
     assert_eq!(answer.status, 200);
     assert!(answer.field("cache-status").contains("detail=uri-miss"), "{answer:?}");
 }
@@ -206,7 +201,11 @@ async fn c6_a_method_is_not_overridden() {
     .await;
     let sidecar = Sidecar::start(&origin.url(), "listen.trusted_proxies = [\"127.0.0.1\"]").await;
     for name in ["x-http-method-override", "x-http-method", "x-method-override", "x_http_method_override"] {
-        assert_eq!(get(&sidecar, "/a", &[(name, "DELETE")]).await.status, 200, "{name}, from a trusted proxy too");
+        assert_eq!(
+            sidecar.send("GET", "/a", &[(name, "DELETE")]).await.status,
+            200,
+            "{name}, from a trusted proxy too"
+        );
     }
 }
 
@@ -220,9 +219,9 @@ async fn c7_a_path_that_looks_like_a_file_makes_nothing_public() {
     for more in ["", "defaults.verify = \"when-stale\""] {
         let sidecar = Sidecar::start(&origin.url(), more).await;
         for target in ["/me/x.css", "/me;x.css", "/me%0ax.css", "/me%3fx.css", "/me/..%2fx.css"] {
-            assert_eq!(get(&sidecar, target, &[("cookie", "alice")]).await.text(), "alice");
-            assert_eq!(get(&sidecar, target, &[]).await.text(), "nobody", "{target}");
-            assert_eq!(get(&sidecar, target, &[("cookie", "eve")]).await.text(), "eve", "{target}");
+            assert_eq!(sidecar.send("GET", target, &[("cookie", "alice")]).await.text(), "alice");
+            assert_eq!(sidecar.send("GET", target, &[]).await.text(), "nobody", "{target}");
+            assert_eq!(sidecar.send("GET", target, &[("cookie", "eve")]).await.text(), "eve", "{target}");
         }
     }
 }
@@ -234,7 +233,7 @@ async fn is_not_stored(fields: &'static [(&'static str, &'static str)], more: &s
             .await;
     let sidecar = Sidecar::start(&origin.url(), more).await;
     for _ in 0..2 {
-        assert_eq!(get(&sidecar, "/a", &[]).await.status, 200);
+        assert_eq!(sidecar.send("GET", "/a", &[]).await.status, 200);
     }
     let asked = asked.lock().unwrap();
     assert_eq!(asked.len(), 2, "{fields:?}");
@@ -260,15 +259,15 @@ async fn c9_credentials_share_nothing_that_the_origin_does_not_share() {
         for more in ["", WHEN_STALE, "defaults.verify = \"1s\""] {
             let sidecar = Sidecar::start(&origin.url(), more).await;
             for who in ["Basic alice", "Basic bob", "Basic alice", "Basic bob"] {
-                assert_eq!(get(&sidecar, "/a", &[(name, who)]).await.text(), who, "{name}, {more}");
+                assert_eq!(sidecar.send("GET", "/a", &[(name, who)]).await.text(), who, "{name}, {more}");
             }
-            assert_eq!(get(&sidecar, "/a", &[]).await.text(), "nobody", "{name}, {more}");
+            assert_eq!(sidecar.send("GET", "/a", &[]).await.text(), "nobody", "{name}, {more}");
         }
     }
     let (origin, asked) = api(|head| tagged(head).header("cache-control", "public, max-age=60")).await;
     let sidecar = Sidecar::start(&origin.url(), WHEN_STALE).await;
     for who in ["Basic alice", "Basic bob"] {
-        get(&sidecar, "/a", &[("authorization", who)]).await;
+        sidecar.send("GET", "/a", &[("authorization", who)]).await;
     }
     assert_eq!(asked.lock().unwrap().len(), 1, "RFC 9111 §3.5: public allows it");
 }
@@ -305,7 +304,7 @@ async fn c11_who_asks_differently_shares_no_exchange() {
         for name in ["authorization", "cookie", "accept", "accept-language", "x-vary"] {
             for value in ["alice", "bob", "carol"] {
                 let sidecar = Arc::clone(&sidecar);
-                clients.spawn(async move { (value, get(&sidecar, "/a", &[(name, value)]).await) });
+                clients.spawn(async move { (value, sidecar.send("GET", "/a", &[(name, value)]).await) });
             }
         }
         // `x-vary` is not known to select until an answer says so; what was shared until then is split again.
@@ -337,10 +336,10 @@ async fn c12_rights_that_were_taken_away_are_gone_at_once() {
             revoked.store(200, Ordering::Relaxed);
             let sidecar = Sidecar::start(&origin.url(), more).await;
             for _ in 0..2 {
-                assert_eq!(get(&sidecar, "/a", &[("authorization", "Basic a")]).await.text(), "secret");
+                assert_eq!(sidecar.send("GET", "/a", &[("authorization", "Basic a")]).await.text(), "secret");
             }
             revoked.store(status, Ordering::Relaxed);
-            let answer = get(&sidecar, "/a", &[("authorization", "Basic a")]).await;
+            let answer = sidecar.send("GET", "/a", &[("authorization", "Basic a")]).await;
             assert_eq!((usize::from(answer.status.as_u16()), answer.text()), (status, "no"), "{more}");
         }
     }
@@ -435,9 +434,9 @@ async fn c16_what_agrees_in_one_thing_and_differs_in_another_is_not_the_same() {
         })
         .await;
         let sidecar = Sidecar::start(&origin.url(), &format!("defaults.check = \"{how}\"")).await;
-        assert_eq!(get(&sidecar, "/a", &[]).await.text(), "body");
+        assert_eq!(sidecar.send("GET", "/a", &[]).await.text(), "body");
         changed.store(1, Ordering::Relaxed);
-        assert_eq!(get(&sidecar, "/a", &[]).await.text(), "new body", "{how}, {fields:?}, {after:?}");
+        assert_eq!(sidecar.send("GET", "/a", &[]).await.text(), "new body", "{how}, {fields:?}, {after:?}");
     }
 }
 
@@ -453,7 +452,7 @@ async fn c17_a_check_carries_what_selected_the_variant() {
         let sidecar = Sidecar::start(&origin.url(), &format!("defaults.check = \"{how}\"")).await;
         for language in ["de", "en", "de", "en"] {
             let fields = [("accept-language", language), ("accept-encoding", "br;q=0.5, gzip")];
-            assert_eq!(get(&sidecar, "/a", &fields).await.text(), language, "{how}");
+            assert_eq!(sidecar.send("GET", "/a", &fields).await.text(), language, "{how}");
         }
         let asked = asked.lock().unwrap();
         assert_eq!(asked.len(), 4, "{how}");
@@ -478,8 +477,8 @@ async fn c18_a_tag_of_time_and_length_vouches_for_nothing_in_its_second() {
     })
     .await;
     let sidecar = Sidecar::start(&origin.url(), "").await;
-    assert_eq!(get(&sidecar, "/a", &[]).await.text(), "before");
+    assert_eq!(sidecar.send("GET", "/a", &[]).await.text(), "before");
     changed.store(1, Ordering::Relaxed);
-    let answer = get(&sidecar, "/a", &[]).await;
+    let answer = sidecar.send("GET", "/a", &[]).await;
     assert_eq!(answer.text(), "after ", "{answer:?}");
 }

@@ -1,8 +1,9 @@
 //! The catalogue of bad input and faults: what a proxy must survive, a row each, and the tests that show it.
 //!
 //! A section is a file, or a file and a folder. It declares its rows as data, and each row that is held has at least one
-//! test there whose name begins with the row's id. `docs/catalogue.md` is made of the rows, so it cannot say more than is shown. Everything is
-//! real here: a sidecar as `truehit run` assembles it, sockets, clients and origins driven byte by byte.
+//! test there whose name begins with the row's id. `docs/catalogue.md` is made of the rows, so it cannot say more than is
+//! shown. Everything is real here: a sidecar as `truehit run` assembles it, sockets, clients and origins driven byte by
+//! byte.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 

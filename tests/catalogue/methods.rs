@@ -69,23 +69,11 @@ async fn large() -> (Origin, mpsc::UnboundedReceiver<(http::request::Parts, usiz
     (origin.await, tells)
 }
 
-async fn get(sidecar: &Sidecar, target: &str, fields: &[(&str, &str)]) -> Answer {
-    send(sidecar, "GET", target, fields).await
-}
-
-async fn send(sidecar: &Sidecar, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
-    let mut request = ask(method, target);
-    for (name, value) in fields {
-        request = request.header(*name, *value);
-    }
-    sidecar.client().await.fetch(request.body(empty()).unwrap()).await
-}
-
 #[tokio::test]
 async fn e1_no_set_of_ranges_makes_more_of_a_body_than_it_is() {
     let (origin, _tells) = large().await;
     let sidecar = Sidecar::start(&origin.url(), "").await;
-    get(&sidecar, "/a", &[]).await;
+    sidecar.send("GET", "/a", &[]).await;
     let many = |count: usize, range: fn(usize) -> String| {
         let ranges: Vec<_> = (0..count).map(range).collect();
         format!("bytes={}", ranges.join(","))
@@ -98,11 +86,11 @@ async fn e1_no_set_of_ranges_makes_more_of_a_body_than_it_is() {
         ("backwards", many(16, |at| format!("{}-{}", 1000 - at * 50, 1020 - at * 50))),
         ("suffixes", many(16, |at| format!("-{}", SIZE - at))),
     ] {
-        let answer = get(&sidecar, "/a", &[("range", &range)]).await;
+        let answer = sidecar.send("GET", "/a", &[("range", &range)]).await;
         assert!(matches!(answer.status.as_u16(), 200 | 206), "{sentence}: {}", answer.status);
         assert!(answer.body.len() <= SIZE + 16 * 256, "{sentence}: {} bytes", answer.body.len());
     }
-    let apart = get(&sidecar, "/a", &[("range", "bytes=0-9,100-109")]).await;
+    let apart = sidecar.send("GET", "/a", &[("range", "bytes=0-9,100-109")]).await;
     assert!(apart.status == 206 && apart.field("content-type").starts_with("multipart/byteranges"), "{apart:?}");
 }
 
@@ -111,7 +99,7 @@ async fn e2_a_small_range_asks_the_origin_for_no_more() {
     let (origin, mut tells) = large().await;
     let sidecar = Sidecar::start(&origin.url(), "").await;
     for bust in 0..20 {
-        let answer = get(&sidecar, &format!("/a?{bust}"), &[("range", "bytes=5-9")]).await;
+        let answer = sidecar.send("GET", &format!("/a?{bust}"), &[("range", "bytes=5-9")]).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (206, 5));
         assert_eq!(tells.recv().await.unwrap().1, 5, "what the origin sent");
     }
@@ -121,7 +109,7 @@ async fn e2_a_small_range_asks_the_origin_for_no_more() {
 async fn e3_lists_of_tags_are_read_once() {
     let (origin, _tells) = large().await;
     let sidecar = Sidecar::start(&origin.url(), "limits.head_bytes = \"256KiB\"").await;
-    get(&sidecar, "/a", &[]).await;
+    sidecar.send("GET", "/a", &[]).await;
     let others = |count: usize| (0..count).map(|number| format!("\"t{number}\",")).collect::<String>();
     let tags = |last: &str| others(9_999) + last;
     for (sentence, value, expected) in [
@@ -135,7 +123,7 @@ async fn e3_lists_of_tags_are_read_once() {
         ("a bare word", "1".to_owned(), 200),
         ("nothing", String::new(), 200),
     ] {
-        let answer = get(&sidecar, "/a", &[("if-none-match", &value)]).await;
+        let answer = sidecar.send("GET", "/a", &[("if-none-match", &value)]).await;
         assert_eq!(answer.status, expected, "{sentence}");
     }
 }
@@ -144,11 +132,11 @@ async fn e3_lists_of_tags_are_read_once() {
 async fn e4_a_weak_tag_is_no_condition_for_a_range() {
     let (origin, _tells) = large().await;
     let sidecar = Sidecar::start(&origin.url(), "").await;
-    get(&sidecar, "/a", &[]).await;
+    sidecar.send("GET", "/a", &[]).await;
     for (condition, status, length) in
         [("\"1\"", 206, 5), ("W/\"1\"", 200, SIZE), ("\"2\"", 200, SIZE), ("x", 200, SIZE)]
     {
-        let answer = get(&sidecar, "/a", &[("range", "bytes=5-9"), ("if-range", condition)]).await;
+        let answer = sidecar.send("GET", "/a", &[("range", "bytes=5-9"), ("if-range", condition)]).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (status, length), "RFC 9110 §13.1.5: {condition}");
     }
 }
@@ -188,10 +176,10 @@ async fn e5_a_write_invalidates_what_it_names_and_what_is_on_its_way() {
         for method in ["POST", "PUT", "DELETE", "PATCH", "BREW"] {
             let (origin, ..) = versioned(location).await;
             let sidecar = Sidecar::start(&origin.url(), "defaults.verify = \"when-stale\"").await;
-            assert_eq!(get(&sidecar, target, &[]).await.text(), "1");
-            assert_eq!(send(&sidecar, method, "/a", &[]).await.status, 201);
+            assert_eq!(sidecar.send("GET", target, &[]).await.text(), "1");
+            assert_eq!(sidecar.send(method, "/a", &[]).await.status, 201);
             let expected = if fresh { "1" } else { "2" };
-            assert_eq!(get(&sidecar, target, &[]).await.text(), expected, "{method}, {location}, {target}");
+            assert_eq!(sidecar.send("GET", target, &[]).await.text(), expected, "{method}, {location}, {target}");
         }
     }
     // A fetch that began before the write ends after it.
@@ -199,21 +187,21 @@ async fn e5_a_write_invalidates_what_it_names_and_what_is_on_its_way() {
     let sidecar = Arc::new(Sidecar::start(&origin.url(), "defaults.verify = \"when-stale\"").await);
     gate.forget_permits(1000);
     let reader = Arc::clone(&sidecar);
-    let early = tokio::spawn(async move { get(&reader, "/a", &[]).await });
+    let early = tokio::spawn(async move { reader.send("GET", "/a", &[]).await });
     soon(asks.recv()).await.unwrap();
-    assert_eq!(send(&sidecar, "POST", "/a", &[]).await.status, 201);
+    assert_eq!(sidecar.send("POST", "/a", &[]).await.status, 201);
     gate.add_permits(1000);
     assert_eq!(soon(early).await.unwrap().text(), "1", "it was asked before");
-    assert_eq!(get(&sidecar, "/a", &[]).await.text(), "2", "who asks later gets what is current");
+    assert_eq!(sidecar.send("GET", "/a", &[]).await.text(), "2", "who asks later gets what is current");
 }
 
 #[tokio::test]
 async fn e6_a_head_is_answered_as_the_get_would_be() {
     let (origin, mut tells) = large().await;
     let sidecar = Sidecar::start(&origin.url(), "").await;
-    let get = get(&sidecar, "/a", &[]).await;
+    let get = sidecar.send("GET", "/a", &[]).await;
     tells.recv().await.unwrap();
-    let head = send(&sidecar, "HEAD", "/a", &[]).await;
+    let head = sidecar.send("HEAD", "/a", &[]).await;
     assert!(head.body.is_empty() && head.field("cache-status").contains("detail=checked"), "{head:?}");
     for name in ["etag", "content-length", "content-type"] {
         assert_eq!(head.field(name), get.field(name), "{name}");
@@ -227,7 +215,7 @@ async fn e7_what_may_only_be_cached_is_not_asked_for() {
     let (origin, mut tells) = large().await;
     let sidecar = Sidecar::start(&origin.url(), "").await;
     for method in ["GET", "HEAD"] {
-        let answer = send(&sidecar, method, "/a", &[("cache-control", "only-if-cached")]).await;
+        let answer = sidecar.send(method, "/a", &[("cache-control", "only-if-cached")]).await;
         assert_eq!(
             (answer.status.as_u16(), answer.field("proxy-status")),
             (504, "truehit; error=proxy_internal_response")

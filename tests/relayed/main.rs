@@ -40,7 +40,7 @@ mod wire;
 use bytes::Bytes;
 use http::{Request, Response};
 use peers::{Answer, Client, Content, Origin, empty};
-use raw::{Raw, soon};
+use raw::soon;
 use register::Kind;
 use relay::{Relay, Weather};
 use run::{Outcome, Plan, reads_or, register, run_over};

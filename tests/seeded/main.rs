@@ -45,7 +45,7 @@ mod wires;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use peers::{Answer, Client, Origin, empty, full};
+use peers::{Origin, full};
 use raw::{Raw, RawOrigin, soon};
 use sidecar::Sidecar;
 use truehit::faults::Fault;

@@ -20,6 +20,12 @@ impl Dice {
         (mixed ^ (mixed >> 31)) % bound
     }
 
+    /// One of so many things.
+    #[allow(dead_code, reason = "not everyone picks")]
+    pub fn pick(&mut self, among: usize) -> usize {
+        usize::try_from(self.below(among as u64)).unwrap_or_default()
+    }
+
     /// A time from 0 to `longest_ms`.
     pub const fn wait(&mut self, longest_ms: u64) -> Duration {
         Duration::from_millis(self.below(longest_ms + 1))

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use http::Request;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -13,7 +14,8 @@ use truehit::front::Front;
 use truehit::lifecycle::{End, Event, ReloadCause, Signal};
 use truehit::run::{Addresses, Core, Launch, RunError, run};
 
-use super::*;
+use super::peers::{Answer, Client, ask, empty};
+use super::raw::{Raw, soon};
 
 /// A folder of a test's own, removed with it.
 pub struct Scratch(pub PathBuf);
@@ -123,6 +125,12 @@ impl Sidecar {
     /// `GET target` on a connection of its own.
     pub async fn get(&self, target: &str) -> Answer {
         self.client().await.get(target).await
+    }
+
+    /// A request without content, with these fields, on a connection of its own.
+    pub async fn send(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+        let request = fields.iter().fold(ask(method, target), |request, (name, value)| request.header(*name, *value));
+        self.client().await.fetch(request.body(empty()).unwrap()).await
     }
 
     pub async fn admin(&self, path: &str) -> Answer {

@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::Scale;
 use crate::client::{Client, Kept};
+use crate::dice::Dice;
 use crate::ledger::Ledger;
-use crate::load::{Dice, Load, Place, Pressure, Tally, judge};
+use crate::load::{Load, Place, Pressure, Tally, judge};
 use crate::report::{Report, figure, megabytes};
 use crate::site::KEYS;
 use crate::stand::{Manners, Origin, Sidecar, comes_true};

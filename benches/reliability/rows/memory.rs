@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::Scale;
 use crate::client::{Client, Failure, Kept};
-use crate::load::Dice;
+use crate::dice::Dice;
 use crate::report::{Report, figure, megabytes};
 use crate::site::KEYS;
 use crate::stand::{Manners, Origin, Sidecar, Vitals};

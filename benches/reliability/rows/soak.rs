@@ -8,8 +8,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::Scale;
 use crate::client::{Client, Kept};
+use crate::dice::Dice;
 use crate::ledger::Ledger;
-use crate::load::{Dice, Load, Place, Pressure, judge};
+use crate::load::{Load, Place, Pressure, judge};
 use crate::report::{Report, figure, megabytes};
 use crate::site::KEYS;
 use crate::stand::{Manners, Origin, Sidecar};

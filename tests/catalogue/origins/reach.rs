@@ -13,17 +13,23 @@ async fn fails(sidecar: &Sidecar, method: &str, status: u16, error: &str) {
     assert_eq!((answer.status.as_u16(), answer.field("proxy-status").to_owned()), expected, "{method}");
 }
 
+/// The origin's end of a connection that has been of use once and may be again.
+async fn pooled(stage: &Stage) -> Raw<TcpStream> {
+    let first = async {
+        let mut connection = stage.origin.accept().await;
+        connection.answer(ok("one")).await;
+        connection
+    };
+    let (idle, _) = tokio::join!(first, stage.sidecar.get("/1"));
+    quarantine().await;
+    idle
+}
+
 #[tokio::test]
 async fn d18_what_is_safe_is_sent_once_more_where_a_pooled_connection_turns_out_closed() {
     for method in ["GET", "HEAD"] {
         let stage = Stage::new("").await;
-        let first = async {
-            let mut connection = stage.origin.accept().await;
-            connection.answer(ok("one")).await;
-            connection
-        };
-        let (mut idle, _) = tokio::join!(first, stage.sidecar.get("/1"));
-        quarantine().await;
+        let mut idle = pooled(&stage).await;
         let script = async {
             let asked = idle.head().await;
             drop(idle);
@@ -41,13 +47,7 @@ async fn d18_what_is_safe_is_sent_once_more_where_a_pooled_connection_turns_out_
 async fn d18_a_write_is_never_sent_twice() {
     for method in ["POST", "PUT", "DELETE", "PATCH"] {
         let stage = Stage::new("").await;
-        let first = async {
-            let mut connection = stage.origin.accept().await;
-            connection.answer(ok("one")).await;
-            connection
-        };
-        let (mut idle, _) = tokio::join!(first, stage.sidecar.get("/1"));
-        quarantine().await;
+        let mut idle = pooled(&stage).await;
         let script = async {
             idle.head().await;
             drop(idle);
