@@ -154,6 +154,11 @@ impl<O: Origin> Proxy<O> {
         let key = wanted.remembered.key.clone();
         let start = move |began: Began| async move {
             let _counted = CountedPanic(&proxy.watch.metrics);
+            // What an exchange brought that ended between this request's look and its joining needs no other.
+            let answered = || matches!(proxy.step(&asker, &rules, proxy.clock.moment()), Step::Reply(_));
+            if !lease.is_zero() && answered() {
+                return Answer { found: Found::Stored, check: None };
+            }
             proxy.exchange(&asker, &rules, wanted, began.at).await
         };
         self.shared.flights.join(key, ask.arrived, lease, &policy.collapse, start)
@@ -191,6 +196,7 @@ impl<O: Origin> Proxy<O> {
         };
         let ride = Ride { check: answer.check, collapsed: !starter };
         match &answer.found {
+            Found::Stored => None,
             Found::Confirmed(confirmation) => {
                 // A batch that formed before `Vary` was known may hold requests that select another variant; the one
                 // that went out with its own fields asked for itself.

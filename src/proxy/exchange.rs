@@ -60,6 +60,8 @@ pub struct Answer<B> {
 
 #[derive(Debug)]
 pub(super) enum Found<B> {
+    /// What is stored by now may be served unasked, so nothing was asked: each member looks again.
+    Stored,
     /// A stored response is current.
     Confirmed(Confirmation),
     /// A stored part is current.

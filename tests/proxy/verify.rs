@@ -114,6 +114,30 @@ async fn under_a_lease_a_request_rides_on_what_runs_unless_something_forbids_it(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_just_missed_an_exchange_takes_what_that_has_brought() {
+    let minute = Verify::Lease(Duration::from_secs(60));
+    for (verify, detail) in [(minute, "lease"), (Verify::WhenStale, "fresh")] {
+        let origin = Script::new();
+        let tagged = ok("one").etag("\"1\"").with("cache-control", "max-age=60");
+        origin.expects("GET /a", tagged).expects("PUT /a", status(204));
+        let house = House::with(origin.clone(), |policy| policy.verify = verify);
+        let (cold, other) = (house.open("/a"), house.open("/a"));
+        // Both have found nothing stored. One is answered before the other joins an exchange.
+        assert!(cold.await.headers()["cache-status"].to_str().unwrap().starts_with("truehit; fwd=uri-miss"));
+        let reply = other.await;
+        assert!(reply.headers()["cache-status"].to_str().unwrap().ends_with(&format!("; detail={detail}")));
+        // Likewise where both have found what is stored to be invalidated.
+        house.send_content("PUT", "/a", "new").await;
+        origin.expects("GET /a", status(304).etag("\"1\"").with("cache-control", "max-age=60"));
+        let (early, other) = (house.open("/a"), house.open("/a"));
+        assert!(early.await.headers()["cache-status"].to_str().unwrap().ends_with("; detail=checked"));
+        let reply = other.await;
+        assert!(reply.headers()["cache-status"].to_str().unwrap().ends_with(&format!("; detail={detail}")));
+        origin.done();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_stale_shares_no_answer_that_must_be_validated_for_each_request() {
     let origin = Script::new();
     let stale = |content: &str| ok(content).etag("\"1\"").with("cache-control", "max-age=0");

@@ -15,7 +15,7 @@ use truehit::clock::Clock;
 use truehit::config::{self, Config};
 use truehit::metrics::Metrics;
 use truehit::origin::{Origin, OriginError};
-use truehit::proxy::{Proxy, Shared};
+use truehit::proxy::{Handled, Proxy, Shared};
 use truehit::rules::policy::Policy;
 use truehit::server::{Drain, InterimSink, Peer};
 
@@ -149,10 +149,11 @@ impl<O: Origin> House<O> {
         (sender, tokio::spawn(async move { house.finish(house.proxy.clone().handle(request, peer()).await).await }))
     }
 
-    /// Sends a GET and gives the response with its body unread.
-    pub async fn open(&self, target: &str) -> http::Response<truehit::body::Body<O::Body>> {
+    /// Sends a GET and gives the response with its body unread. What is stored is looked at in the call; all that waits
+    /// begins with the first poll.
+    pub fn open(&self, target: &str) -> Handled<O::Body> {
         let request = build("GET", target, &[]).body(Empty::<Bytes>::new()).unwrap();
-        self.proxy.clone().handle(request, peer()).await
+        self.proxy.clone().handle(request, peer())
     }
 
     async fn finish(&self, response: http::Response<truehit::body::Body<O::Body>>) -> Reply {
