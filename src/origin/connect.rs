@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 use super::pool::Pool;
-use super::preface::{Awaiting, Counted};
+use super::preface::{Awaiting, Guarded, OneAtATime, Streams};
 use super::resolve::Names;
 use super::tls::{OriginSetupError, Tls};
 use super::{OriginError, RequestBody, failure};
@@ -91,7 +91,7 @@ impl Connector {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if h2 {
-            let io = TokioIo::new(stream);
+            let io = TokioIo::new(Guarded::new(stream, Streams::default()));
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .keep_alive_interval(H2_PING_EVERY)
@@ -106,7 +106,7 @@ impl Connector {
             return Ok(Dialled::H2(sender));
         }
         let awaiting = Awaiting::default();
-        let io = TokioIo::new(Counted::new(stream, awaiting.clone()));
+        let io = TokioIo::new(Guarded::new(stream, OneAtATime::new(awaiting.clone())));
         let handshake = http1::Builder::new().max_buf_size(READ_AHEAD).max_header_size(READ_AHEAD).handshake(io).await;
         let (sender, connection) = handshake.map_err(|error| failure::before_head(&error, false))?;
         tokio::spawn(async move {

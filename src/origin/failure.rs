@@ -4,7 +4,6 @@ use std::error::Error as StdError;
 use std::io;
 
 use super::OriginError;
-use super::preface::TooMuch;
 
 /// A connection attempt that failed in the system or in TLS.
 pub(super) fn connecting(error: &io::Error) -> OriginError {
@@ -37,21 +36,25 @@ pub(super) fn before_head(error: &hyper::Error, streamed: bool) -> OriginError {
     if streamed && error.is_user() {
         return OriginError::RequestIncomplete(chain(error));
     }
-    let too_much = cause::<io::Error>(error).and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<TooMuch>());
-    if too_much || error.is_parse() || is_unexpected_message(error) {
+    if let Some(tls) = cause::<io::Error>(error).and_then(tls_cause) {
+        return tls;
+    }
+    if error.is_parse() || is_garbled(error) || is_unexpected_message(error) {
         return OriginError::Protocol(chain(error));
     }
-    match cause::<io::Error>(error).and_then(tls_cause) {
-        Some(tls) => tls,
-        None => OriginError::ConnectionTerminated(chain(error)),
-    }
+    OriginError::ConnectionTerminated(chain(error))
 }
 
 /// The body broke off or cannot be decoded.
 pub(super) fn within_body(error: &hyper::Error) -> OriginError {
-    let garbled = cause::<io::Error>(error)
-        .is_some_and(|error| matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
-    if garbled { OriginError::Protocol(chain(error)) } else { OriginError::ResponseIncomplete(chain(error)) }
+    if is_garbled(error) { OriginError::Protocol(chain(error)) } else { OriginError::ResponseIncomplete(chain(error)) }
+}
+
+/// Whether what came is no HTTP, or [too much](super::preface::TooMuch) of it. Over HTTP/2 only the kind is left of the
+/// error of a connection.
+fn is_garbled(error: &hyper::Error) -> bool {
+    cause::<io::Error>(error)
+        .is_some_and(|error| matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
 }
 
 /// Whether bytes came on a connection that had asked nothing.

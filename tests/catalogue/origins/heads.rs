@@ -1,6 +1,7 @@
 //! Heads that are none, that say two things, or that never end.
 
 use super::*;
+use crate::frames::{END_HEADERS, END_STREAM, Frames, HEADERS, PREFACE, SETTINGS, field, frame};
 
 /// A head of these fields, and content that any reading of them could take for whole.
 fn with_fields(fields: &str) -> Vec<u8> {
@@ -138,6 +139,38 @@ async fn d11_sixteen_interim_responses_of_fifty_are_passed_on_and_the_final_one(
 async fn d11_interim_responses_without_end_are_broken_off() {
     let flood = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(100_000).into_bytes();
     are_refused(&[("interim responses without end", flood)]).await;
+}
+
+/// HTTP/2 sends an interim response in a frame of its own.
+#[tokio::test]
+async fn d11_the_same_over_http2() {
+    let interim = [field(":status", "103"), field("link", "</a>")].concat();
+    for (count, expected) in [(50, 200), (100_000, 502)] {
+        for method in ["GET", "POST"] {
+            let stage = Stage::new(&format!("origin.protocol = \"h2\"\n{NO_BREAKER}")).await;
+            let answers = async {
+                let mut connection = Frames(stage.origin.accept().await);
+                connection.0.exactly(PREFACE.len()).await;
+                connection.write(frame(SETTINGS, 0, 0, &[])).await;
+                connection.until(HEADERS, 1).await;
+                let all_read = connection.flood(&frame(HEADERS, END_HEADERS, 1, &interim).repeat(count)).await;
+                if all_read {
+                    let last = field(":status", "200");
+                    connection.flood(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &last)).await;
+                } else {
+                    connection.0.closed().await;
+                }
+            };
+            let mut client = stage.sidecar.client().await;
+            let request = ask(method, "/").body(empty()).unwrap();
+            let (_, answer) = tokio::join!(answers, outcome(&mut client, request));
+            let answer = answer.unwrap();
+            assert_eq!(answer.status, expected, "{count} to {method}");
+            if expected == 502 {
+                assert_eq!(answer.field("proxy-status"), "truehit; error=http_protocol_error", "{method}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
