@@ -1,26 +1,46 @@
 //! Caddy serving files: like nginx, a tag made of the time in whole seconds and the length, but of another shape. What
 //! gives it away is not how it looks but the `Last-Modified` beside it.
 
+use std::cell::RefCell;
+use std::net::TcpListener;
+use std::process::Command;
+
 use http::{Method, StatusCode};
 
 use crate::origin::{Folder, Origin, system};
 use crate::story::Story;
 
 async fn start(folder: &Folder) -> Origin {
-    Origin::told_its_port("Caddy", |port| {
-        let mut command = system("caddy");
-        command.args(["file-server", "--listen", &format!("127.0.0.1:{port}"), "--root"]).arg(folder.file("site"));
-        // It keeps state, and must not find an operator's.
-        command.env("HOME", folder.path()).env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
-        command
-    })
-    .await
+    Origin::told_its_port("Caddy", |port| serve(folder, port)).await
+}
+
+fn serve(folder: &Folder, port: u16) -> Command {
+    let mut command = system("caddy");
+    command.args(["file-server", "--listen", &format!("127.0.0.1:{port}"), "--root"]).arg(folder.file("site"));
+    // It keeps state, and must not find an operator's.
+    command.env("HOME", folder.path()).env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
+    command
 }
 
 fn site() -> Folder {
     let folder = Folder::new("caddy");
     std::fs::create_dir_all(folder.file("site")).expect("the folder is writable");
     folder
+}
+
+#[tokio::test]
+async fn a_server_whose_port_another_takes_first_is_given_the_next() {
+    let folder = site();
+    folder.write("site/page.txt", "one");
+    let thief = RefCell::new(None);
+    let origin = Origin::told_its_port("Caddy", |port| {
+        thief.borrow_mut().get_or_insert_with(|| TcpListener::bind(("127.0.0.1", port)).expect("it is free"));
+        serve(&folder, port)
+    })
+    .await;
+    let stolen = thief.take().expect("it was tried").local_addr().expect("it is bound");
+    assert_ne!(origin.address(), stolen.to_string());
+    assert_eq!(origin.client().get("/page.txt").await.text(), "one");
 }
 
 #[tokio::test]

@@ -26,15 +26,14 @@ impl Origin {
     }
 
     /// Starts a server that must be told its port and prints nothing: `command` gets a port that was free a moment ago,
-    /// and another if the server ends instead of answering.
+    /// and another if the server ends instead of listening there.
     pub(crate) async fn told_its_port(name: &str, command: impl Fn(u16) -> Command) -> Self {
         let mut last = String::new();
         for _ in 0..PORT_TRIES {
             let port = probably_free_port();
             let mut process = Process::start(name, command(port));
-            let address = format!("127.0.0.1:{port}");
-            if accepts(&address, &mut process).await {
-                return Self { address, _process: process };
+            if listens(&mut process, port).await {
+                return Self { address: format!("127.0.0.1:{port}"), _process: process };
             }
             // It has ended, so this reads what is left to read and returns.
             process.wait_or_end(|_| None::<()>);
@@ -54,20 +53,38 @@ impl Origin {
     }
 }
 
-/// Connects until the server accepts, or has ended, in which case whoever accepts is not it. The only wait by trying in
-/// these tests: at most 30 seconds.
-async fn accepts(address: &str, process: &mut Process) -> bool {
+/// Looks until the server itself listens at the port, or has ended: somebody else may have taken the port before it. The
+/// only wait by trying in these tests: at most 30 seconds.
+async fn listens(process: &mut Process, port: u16) -> bool {
     for _ in 0..600 {
-        let connected = tokio::net::TcpStream::connect(address).await.is_ok();
+        let listener = listener_at(port);
+        if listener.is_some_and(|listener| holds(process.id(), &listener)) {
+            return true;
+        }
         if !process.runs() {
             return false;
         }
-        if connected {
-            return true;
-        }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("nothing accepted at {address}; the server printed:\n{}", process.printed());
+    panic!("nothing listens at port {port}; the server printed:\n{}", process.printed());
+}
+
+/// The socket that listens at the port on IPv4, as Linux names it among the descriptors of whoever holds it.
+fn listener_at(port: u16) -> Option<PathBuf> {
+    const LISTEN: &str = "0A";
+    let sockets = std::fs::read_to_string("/proc/net/tcp").expect("Linux tells its sockets");
+    sockets.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, _, LISTEN, _, _, _, _, _, inode, ..] = *fields else { return None };
+        let here = local.split_once(':')?.1 == format!("{port:04X}");
+        here.then(|| PathBuf::from(format!("socket:[{inode}]")))
+    })
+}
+
+/// Whether the process has this socket.
+fn holds(process: u32, socket: &Path) -> bool {
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd"));
+    descriptors.into_iter().flatten().flatten().any(|one| std::fs::read_link(one.path()).is_ok_and(|to| to == socket))
 }
 
 /// A new, empty folder for one test, under cargo's folder for the files of tests. Removed with the value.
