@@ -199,17 +199,18 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// How many bytes of bodies may be held at a time: holding them takes a quarter more of the process than they have
+    /// How many bytes of bodies may be held at a time: holding them takes a third more of the process than they have
     /// (ADR 9).
     #[must_use]
     pub const fn body_bytes(&self) -> u64 {
-        self.fill_memory - self.fill_memory / 5
+        self.fill_memory - self.fill_memory / 4
     }
 }
 
-/// What `fill_memory` has to be for a body of so many bytes.
+/// What `fill_memory` has to be for a body of so many bytes: half as much again, which is a little more than it takes, and
+/// a round number of a round number.
 const fn fill_memory_for(body: u64) -> u64 {
-    body.saturating_add(body.div_ceil(4))
+    body.saturating_add(body.div_ceil(2))
 }
 
 /// One route: which requests, and their rules.

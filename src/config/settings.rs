@@ -200,7 +200,7 @@ pub(super) struct Cache {
     ///
     /// These are responses that are still arriving, and the content of queries that wait. Where nothing is left, a
     /// response is not recorded and goes through a piece at a time, and a query passes. Holding a body
-    /// takes more than its bytes, so these may be four fifths of it. `auto` takes a quarter of `memory`, and no less than the
+    /// takes more than its bytes, so these may be three quarters of it. `auto` takes a quarter of `memory`, and no less than the
     /// largest `object_max` needs.
     #[schemars(extend("default" = "auto"))]
     pub(super) fill_memory: Text<SizeOrAuto>,

@@ -225,7 +225,7 @@ declarations! {
     FILL_BYTES = Gauge "truehit_fill_bytes" [] from_start:
         "Bytes held by bodies that are being received to be stored.";
     FILL_CAPACITY = Gauge "truehit_fill_capacity_bytes" [] from_start:
-        "What they may hold: four fifths of `cache.fill_memory`.";
+        "What they may hold: three quarters of `cache.fill_memory`.";
     WAITING = Gauge "truehit_waiting_requests" [] from_start:
         "Requests that wait for an exchange with the origin.";
     RUNNING = Gauge "truehit_running_exchanges" [] from_start:

@@ -132,7 +132,7 @@ fn keys_that_contradict_each_other_are_named_with_what_would_agree() {
         (
             "an object that could never arrive",
             "[cache]\nfill_memory = \"4MiB\"\n",
-            "t.toml:2: cache.fill_memory: found \"4MiB\"; allowed: at least 10MiB, or the largest object_max, 8MiB, could never be stored",
+            "t.toml:2: cache.fill_memory: found \"4MiB\"; allowed: at least 12MiB, or the largest object_max, 8MiB, could never be stored",
         ),
         (
             "a head that fits no buffer",
