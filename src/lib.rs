@@ -37,6 +37,7 @@ pub mod routes;
 pub mod rules;
 pub mod run;
 pub mod server;
+mod socket;
 pub mod store;
 pub mod text_log;
 mod window;

@@ -18,6 +18,7 @@ use super::resolve::Names;
 use super::tls::{OriginSetupError, Tls};
 use super::{OriginError, RequestBody, failure};
 use crate::config::{self, OriginPlace, OriginProtocol};
+use crate::socket;
 
 /// How often a busy HTTP/2 connection is asked for a sign of life: a dead one would fail every request until TCP gives
 /// up, as there is only one.
@@ -132,8 +133,7 @@ async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStrea
         left -= 1;
         match timeout_at(now + share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // Requests are written whole; waiting for more to send only delays them.
-                stream.set_nodelay(true).map_err(|error| failure::connecting(&error))?;
+                socket::prepare(&stream).map_err(|error| failure::connecting(&error))?;
                 return Ok(stream);
             }
             Ok(Err(error)) => last = failure::connecting(&error),

@@ -32,6 +32,7 @@ use super::tracked::Tracked;
 use super::{Handler, Peer};
 use crate::config::Limits;
 use crate::origin::BoxError;
+use crate::socket;
 
 /// Streams that one HTTP/2 client may have open at once: what RFC 9113 §6.5.2 recommends as the least. One that waits for
 /// its client's window holds 16 KiB.
@@ -138,8 +139,8 @@ impl<H: Handler> Context<H> {
         // A connection that came after draining began sees only the later phases: it was accepted to be served.
         let phases = self.drain.phases();
         async move {
-            // Answers are written whole; waiting for more only delays them. A socket that refuses is about to fail.
-            let _ = stream.set_nodelay(true);
+            // A socket that refuses is about to fail.
+            let _ = socket::prepare(&stream);
             let stream = Patient::new(stream, self.write_timeout, Arc::clone(&self.closings));
             let Some(tls) = &self.tls else {
                 return self.speak(stream, address, held, phases).await;

@@ -18,22 +18,18 @@ use crate::stand::{Manners, Origin, Sidecar, comes_true};
 
 const SLOW: usize = 1_000;
 
-/// Of those who read nothing there are fewer: of each the kernel holds some MB, and it has not more than a few GB.
-const SLOW_READERS: usize = 200;
-
-/// The ways to be slow: what such a client sends before it dawdles, whether it goes on a byte at a time, and how many there
-/// are.
-const WAYS: [(&str, &str, bool, usize); 4] = [
-    ("says nothing", "", false, SLOW),
-    ("ends no head", "GET /k/0 HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", true, SLOW),
-    ("ends no content", "POST /k/0 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", true, SLOW),
-    ("reads nothing", "GET /big/50000000/1 HTTP/1.1\r\nHost: localhost\r\n\r\n", false, SLOW_READERS),
+/// The ways to be slow: what such a client sends before it dawdles, and whether it goes on a byte at a time.
+const WAYS: [(&str, &str, bool); 4] = [
+    ("says nothing", "", false),
+    ("ends no head", "GET /k/0 HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", true),
+    ("ends no content", "POST /k/0 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n", true),
+    ("reads nothing", "GET /big/50000000/1 HTTP/1.1\r\nHost: localhost\r\n\r\n", false),
 ];
 
 /// G11.
 pub async fn slow(scale: Scale) -> Report {
     let deadline = Duration::from_secs(scale.of(3, 10));
-    let size = format!("{SLOW} of each kind, {SLOW_READERS} who read nothing; deadlines of {} s", deadline.as_secs());
+    let size = format!("{SLOW} of each kind; deadlines of {} s", deadline.as_secs());
     let mut report = Report::new("G11", "slow clients", size);
     let origin = Origin::start(Manners::default());
     let seconds = deadline.as_secs();
@@ -51,13 +47,13 @@ pub async fn slow(scale: Scale) -> Report {
     let mut calm = good(&ledger, &place, origin.address, pressure, deadline).await;
     let (quiet, idle) = (calm.quantile_ms(990), sidecar.vitals());
     report.tell("p99 of 8 good clients, quiet", format!("{quiet:.2} ms"));
-    for (way, begins, drips, count) in WAYS {
+    for (way, begins, drips) in WAYS {
         let opened = Arc::new(AtomicU64::new(0));
         let slow: Vec<_> =
-            (0..count).map(|_| tokio::spawn(dawdle(sidecar.address, begins, drips, Arc::clone(&opened)))).collect();
+            (0..SLOW).map(|_| tokio::spawn(dawdle(sidecar.address, begins, drips, Arc::clone(&opened)))).collect();
         // Connecting is work like any other, and so is what fills the kernel's buffers; what is measured is what it costs to
         // have them.
-        comes_true(Duration::from_secs(10), || async { opened.load(Ordering::Relaxed) == count as u64 }).await;
+        comes_true(Duration::from_secs(10), || async { opened.load(Ordering::Relaxed) == SLOW as u64 }).await;
         let begun = Instant::now();
         sleep(deadline / 3).await;
         let mut busy = good(&ledger, &place, origin.address, pressure, deadline / 3).await;
@@ -65,11 +61,11 @@ pub async fn slow(scale: Scale) -> Report {
         let p99 = busy.quantile_ms(990);
         report.at_most(format!("{way}: p99 of good clients, times that of the quiet run"), p99 / quiet, 1.5, "");
         report.none(format!("{way}: good requests that failed"), busy.all_failed() + busy.other_statuses(&[200]));
-        let each = (megabytes(held.rss_kib) - megabytes(idle.rss_kib)) * 1e3 / figure(count as u64);
+        let each = (megabytes(held.rss_kib) - megabytes(idle.rss_kib)) * 1e3 / figure(SLOW as u64);
         report.at_most(format!("{way}: memory of a slow client"), each, 1_000.0, "KB");
         // A client that reads nothing does not see the end: truehit says how many connections it has, this one included.
         let gone = comes_true(deadline + Duration::from_secs(20), || async {
-            sidecar.metric("truehit_connections").await < figure(count as u64) / 100.0
+            sidecar.metric("truehit_connections").await < figure(SLOW as u64) / 100.0
         });
         let gone = if gone.await { begun.elapsed().as_secs_f64() } else { f64::INFINITY };
         report.at_most(format!("{way}: all were closed after"), gone, deadline.as_secs_f64() + 5.0, "s");
