@@ -160,20 +160,25 @@ impl Frames {
         }
     }
 
-    /// The status of a response, from its field section. Ours begin with the status: indexed (RFC 7541, appendix A) or as
-    /// a literal of three digits.
+    /// The status of a response.
     pub async fn status(&mut self, stream: u32) -> u16 {
-        let section = self.until(HEADERS, stream).await.payload;
-        match section[0] {
-            0x88 => 200,
-            0x89 => 204,
-            0x8d => 404,
-            0x8e => 500,
-            // Literal with an indexed name, its value plain or in Huffman's code.
-            0x48 | 0x08 if section[1] == 3 => std::str::from_utf8(&section[2..5]).unwrap().parse().unwrap(),
-            0x48 | 0x08 => huffman_digits(&section[2..2 + usize::from(section[1] & 0x7f)]),
-            other => panic!("a field section that begins with {other:#x}"),
-        }
+        status_in(&self.until(HEADERS, stream).await.payload)
+    }
+}
+
+/// The status in a response's field section. Ours begin with it: indexed (RFC 7541, appendix A) or as a literal of three
+/// digits.
+pub fn status_in(section: &[u8]) -> u16 {
+    match section[0] {
+        0x88 => 200,
+        0x89 => 204,
+        0x8c => 400,
+        0x8d => 404,
+        0x8e => 500,
+        // Literal with an indexed name, its value plain or in Huffman's code.
+        0x48 | 0x08 if section[1] == 3 => std::str::from_utf8(&section[2..5]).unwrap().parse().unwrap(),
+        0x48 | 0x08 => huffman_digits(&section[2..2 + usize::from(section[1] & 0x7f)]),
+        other => panic!("a field section that begins with {other:#x}"),
     }
 }
 

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "../support/frames.rs"]
+#[allow(dead_code, reason = "the catalogue uses the rest")]
+mod frames;
 #[path = "../support/peers.rs"]
 mod peers;
 #[path = "../support/program.rs"]
@@ -20,6 +23,7 @@ mod bodies;
 mod bounds;
 mod digests;
 mod forwarding;
+mod http2;
 mod interim;
 mod life;
 mod passing;
