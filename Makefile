@@ -71,14 +71,21 @@ doc: ## The code's documentation, private items included, warnings denied
 deny: target/tools/cargo-deny-$(CARGO_DENY) ## Licences, duplicate crates and sources of the dependencies
 	target/tools/bin/cargo-deny --workspace --all-features check bans licenses sources
 
-fuzz-smoke: ## Every fuzz target for a few seconds, without libFuzzer
-	FUZZ_SECONDS=$(SMOKE_SECONDS) $(CARGO) test --locked --test fuzz -- --nocapture no_input
+# A stable Rust compiler will do for a sanitizer: it has to be told that it may.
+SANITIZED = $(filter-out none,$(SANITIZER))
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
-# Needs a C++ compiler for libFuzzer. A stable Rust compiler will do: with a sanitizer it has to be told that it may.
+# With a sanitizer all dependencies are built once more; build scripts are not, which is why the target is named.
+fuzz-smoke: ## Every fuzz target for a few seconds, without libFuzzer (SANITIZER=address)
+	$(if $(SANITIZED),RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=$(SANITIZED)) FUZZ_SECONDS=$(SMOKE_SECONDS) \
+		$(CARGO) test --locked $(if $(SANITIZED),--target $(HOST) --target-dir target/sanitized) \
+		--test fuzz -- --nocapture no_input
+
+# Needs a C++ compiler for libFuzzer.
 # Finds of the fuzzer stay in target/; what is worth keeping is put into fuzz/corpus by hand.
 fuzz: target/tools/cargo-fuzz-$(CARGO_FUZZ) ## One fuzz target under libFuzzer (TARGET=decide SECONDS=60 SANITIZER=address)
 	mkdir -p target/fuzz/corpus/$(TARGET)
-	$(if $(filter-out none,$(SANITIZER)),RUSTC_BOOTSTRAP=1) \
+	$(if $(SANITIZED),RUSTC_BOOTSTRAP=1) \
 		target/tools/bin/cargo-fuzz run --sanitizer $(SANITIZER) --target-dir target/fuzz $(TARGET) \
 		target/fuzz/corpus/$(TARGET) fuzz/corpus/$(TARGET) -- -max_total_time=$(SECONDS)
 
