@@ -127,12 +127,12 @@ enum Then {
 }
 
 /// A sidecar in front of an origin that is answered by hand.
-struct Stage {
+struct Scene {
     origin: RawOrigin,
     sidecar: Sidecar,
 }
 
-impl Stage {
+impl Scene {
     async fn new(more: &str) -> Self {
         let origin = RawOrigin::start().await;
         let sidecar = Sidecar::start(&format!("http://{}", origin.address), more).await;
@@ -196,15 +196,15 @@ async fn outcome(client: &mut Client, request: Request<Content>) -> Option<Answe
 
 /// Every row of `heads` is refused for every purpose: 502, its connection closed, and nothing stored.
 async fn are_refused(heads: &[(&str, Vec<u8>)]) {
-    let stage = Stage::new(NO_BREAKER).await;
+    let scene = Scene::new(NO_BREAKER).await;
     for (number, (sentence, head)) in heads.iter().enumerate() {
         for purpose in PURPOSES {
             let target = format!("/{number}/{purpose:?}");
-            let answer = stage.plays_for(purpose, &target, head, Then::Waits).await.expect(sentence);
+            let answer = scene.plays_for(purpose, &target, head, Then::Waits).await.expect(sentence);
             assert_eq!(answer.status, 502, "{sentence}, {purpose:?}");
             assert_eq!(answer.field("proxy-status"), "truehit; error=http_protocol_error", "{sentence}, {purpose:?}");
             if purpose != Purpose::Check {
-                stage.has_stored_nothing(&target).await;
+                scene.has_stored_nothing(&target).await;
             }
         }
     }

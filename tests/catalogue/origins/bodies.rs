@@ -10,16 +10,16 @@ use super::*;
 /// Plays each answer to clients of both versions, for a fetch, a check and a pass, ended by FIN and by RST: none looks
 /// whole, and none is stored.
 async fn never_look_whole(answers: &[Vec<u8>]) {
-    let stage = Stage::new(NO_BREAKER).await;
-    let stored = tokio::join!(stage.answers(STORED, Then::Closes), stage.sidecar.get("/check")).1;
+    let scene = Scene::new(NO_BREAKER).await;
+    let stored = tokio::join!(scene.answers(STORED, Then::Closes), scene.sidecar.get("/check")).1;
     assert_eq!(stored.text(), "stored");
     for (number, answer) in answers.iter().enumerate() {
         for then in [Then::Closes, Then::Resets] {
             for (method, target) in [("GET", "/fetch"), ("GET", "/check"), ("POST", "/pass")] {
-                let (h1, h2) = (stage.sidecar.client().await, stage.sidecar.h2_client().await);
+                let (h1, h2) = (scene.sidecar.client().await, scene.sidecar.h2_client().await);
                 for (version, mut client) in [("HTTP/1.1", h1), ("HTTP/2", h2)] {
                     let request = ask(method, target).body(empty()).unwrap();
-                    let got = stage.plays(&mut client, request, answer, then).await;
+                    let got = scene.plays(&mut client, request, answer, then).await;
                     let status = got.map(|answer| answer.status.as_u16());
                     assert!(matches!(status, None | Some(502)), "{target} {version} {number} {then:?}: {status:?}");
                 }
@@ -27,7 +27,7 @@ async fn never_look_whole(answers: &[Vec<u8>]) {
         }
     }
     for target in ["/fetch", "/check", "/pass"] {
-        let asked = stage.asks_again(target).await;
+        let asked = scene.asks_again(target).await;
         assert_eq!(asked.contains("if-none-match: \"1\"\r\n"), target == "/check", "{asked}");
     }
 }
@@ -87,7 +87,7 @@ fn digest(content: &str) -> String {
 
 #[tokio::test]
 async fn d7_a_body_that_ends_with_the_connection_is_stored_where_its_digest_says_that_it_is_whole() {
-    let stage = Stage::new(NO_BREAKER).await;
+    let scene = Scene::new(NO_BREAKER).await;
     for (number, field) in ["Repr-Digest", "Content-Digest"].into_iter().enumerate() {
         let head = |digest: &str| format!("HTTP/1.1 200 OK\r\nETag: \"2\"\r\n{field}: {digest}\r\n\r\n");
         let rows = [
@@ -104,10 +104,10 @@ async fn d7_a_body_that_ends_with_the_connection_is_stored_where_its_digest_says
         ];
         for (row, (sentence, answer, then, expected, stored)) in rows.into_iter().enumerate() {
             let target = format!("/{number}/{row}");
-            let got = stage.plays_for(Purpose::Fetch, &target, answer.as_bytes(), then).await;
+            let got = scene.plays_for(Purpose::Fetch, &target, answer.as_bytes(), then).await;
             let whole = got.as_ref().filter(|answer| answer.status == 200).map(Answer::text);
             assert_eq!(whole, expected, "{field}: {sentence}");
-            let asked = stage.asks_again(&target).await;
+            let asked = scene.asks_again(&target).await;
             assert_eq!(asked.contains("if-none-match: \"2\"\r\n"), stored, "{field}: {sentence}");
         }
     }

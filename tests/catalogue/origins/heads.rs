@@ -33,13 +33,13 @@ async fn d8_lengths_and_lines_that_are_none_are_refused() {
 /// invalid field values with a single valid Content-Length".
 #[tokio::test]
 async fn d8_equal_lengths_are_one() {
-    let stage = Stage::new(NO_BREAKER).await;
+    let scene = Scene::new(NO_BREAKER).await;
     for (target, fields) in [("/1", "Content-Length: 5\r\nContent-Length: 5"), ("/2", "Content-Length: 5, 5")] {
         for method in ["GET", "POST"] {
             let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\nConnection: close\r\n\r\nhello");
-            let mut client = stage.sidecar.raw().await;
+            let mut client = scene.sidecar.raw().await;
             client.write(format!("{method} {target} HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n")).await;
-            let (_, head) = tokio::join!(stage.answers(answer, Then::Closes), client.head());
+            let (_, head) = tokio::join!(scene.answers(answer, Then::Closes), client.head());
             assert_eq!(head.matches("content-length:").count(), 1, "{head}");
             assert!(head.contains("content-length: 5\r\n"), "{head}");
             assert_eq!(client.exactly(5).await, b"hello");
@@ -50,15 +50,15 @@ async fn d8_equal_lengths_are_one() {
 /// hyper reads no length where there is no body.
 #[tokio::test]
 async fn d8_lengths_that_are_none_are_refused_where_there_is_no_body_too() {
-    let stage = Stage::new(NO_BREAKER).await;
+    let scene = Scene::new(NO_BREAKER).await;
     for fields in ["Content-Length: 5\r\nContent-Length: 6", "Content-Length: +4", "Content-Length: x"] {
-        let mut client = stage.sidecar.client().await;
+        let mut client = scene.sidecar.client().await;
         let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
         let request = ask("HEAD", "/").body(empty()).unwrap();
-        let refused = stage.plays(&mut client, request, answer.as_bytes(), Then::Waits).await.unwrap();
+        let refused = scene.plays(&mut client, request, answer.as_bytes(), Then::Waits).await.unwrap();
         assert_eq!(refused.status, 502, "{fields}");
         let answer = format!("HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n{fields}\r\n\r\n");
-        let refused = stage.plays_for(Purpose::Check, "/checked", answer.as_bytes(), Then::Waits).await.unwrap();
+        let refused = scene.plays_for(Purpose::Check, "/checked", answer.as_bytes(), Then::Waits).await.unwrap();
         assert_eq!(refused.status, 502, "{fields}");
     }
 }
@@ -88,20 +88,20 @@ async fn d9_an_http_1_0_answer_has_no_transfer_coding() {
 
 #[tokio::test]
 async fn d9_an_unknown_coding_alone_makes_a_body_that_ends_with_the_connection() {
-    let stage = Stage::new("").await;
+    let scene = Scene::new("").await;
     let answer = b"HTTP/1.1 200 OK\r\nETag: \"2\"\r\nTransfer-Encoding: identity\r\n\r\nwhole?";
-    let passed = stage.plays_for(Purpose::Fetch, "/", answer, Then::Closes).await.unwrap();
+    let passed = scene.plays_for(Purpose::Fetch, "/", answer, Then::Closes).await.unwrap();
     assert_eq!(passed.text(), "whole?");
-    stage.has_stored_nothing("/").await;
+    scene.has_stored_nothing("/").await;
 }
 
 #[tokio::test]
 async fn d10_lines_that_end_with_lf_alone_are_read_and_sent_on_with_crlf() {
-    let stage = Stage::new("").await;
-    let mut client = stage.sidecar.raw().await;
+    let scene = Scene::new("").await;
+    let mut client = scene.sidecar.raw().await;
     client.write("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n").await;
     let answer = "HTTP/1.1 200 OK\nX-A: 1\nContent-Length: 5\nConnection: close\n\nhello";
-    let (_, head) = tokio::join!(stage.answers(answer, Then::Closes), client.head());
+    let (_, head) = tokio::join!(scene.answers(answer, Then::Closes), client.head());
     assert!(head.contains("x-a: 1\r\n") && !head.replace("\r\n", "").contains('\n'), "{head:?}");
     assert_eq!(client.exactly(5).await, b"hello");
 }
@@ -118,10 +118,10 @@ async fn d10_lines_that_end_with_lf_alone_and_say_two_things_are_refused() {
 
 #[tokio::test]
 async fn d11_sixteen_interim_responses_of_fifty_are_passed_on_and_the_final_one() {
-    let stage = Stage::new("").await;
+    let scene = Scene::new("").await;
     let answer = format!("{}{STORED}", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(50));
     for method in ["GET", "POST"] {
-        let mut client = stage.sidecar.raw().await;
+        let mut client = scene.sidecar.raw().await;
         client.write(format!("{method} /{method} HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n")).await;
         let received = async {
             for _ in 0..16 {
@@ -129,7 +129,7 @@ async fn d11_sixteen_interim_responses_of_fifty_are_passed_on_and_the_final_one(
             }
             client.head().await
         };
-        let (_, last) = tokio::join!(stage.answers(&answer, Then::Closes), received);
+        let (_, last) = tokio::join!(scene.answers(&answer, Then::Closes), received);
         assert!(last.starts_with("HTTP/1.1 200 "), "{method}: {last}");
         assert_eq!(client.exactly(6).await, b"stored", "{method}");
     }
@@ -147,9 +147,9 @@ async fn d11_the_same_over_http2() {
     let interim = [field(":status", "103"), field("link", "</a>")].concat();
     for (count, expected) in [(50, 200), (100_000, 502)] {
         for method in ["GET", "POST"] {
-            let stage = Stage::new(&format!("origin.protocol = \"h2\"\n{NO_BREAKER}")).await;
+            let scene = Scene::new(&format!("origin.protocol = \"h2\"\n{NO_BREAKER}")).await;
             let answers = async {
-                let mut connection = Frames(stage.origin.accept().await);
+                let mut connection = Frames(scene.origin.accept().await);
                 connection.0.exactly(PREFACE.len()).await;
                 connection.write(frame(SETTINGS, 0, 0, &[])).await;
                 connection.until(HEADERS, 1).await;
@@ -161,7 +161,7 @@ async fn d11_the_same_over_http2() {
                     connection.0.closed().await;
                 }
             };
-            let mut client = stage.sidecar.client().await;
+            let mut client = scene.sidecar.client().await;
             let request = ask(method, "/").body(empty()).unwrap();
             let (_, answer) = tokio::join!(answers, outcome(&mut client, request));
             let answer = answer.unwrap();
@@ -188,13 +188,13 @@ async fn d13_a_status_below_100_is_refused() {
 
 #[tokio::test]
 async fn d13_a_status_above_599_is_passed_on_and_not_stored() {
-    let stage = Stage::new("").await;
+    let scene = Scene::new("").await;
     let answer = b"HTTP/1.1 999 Odd\r\nETag: \"2\"\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
     for purpose in PURPOSES {
         let target = format!("/{purpose:?}");
-        let passed = stage.plays_for(purpose, &target, answer, Then::Closes).await.unwrap();
+        let passed = scene.plays_for(purpose, &target, answer, Then::Closes).await.unwrap();
         assert_eq!((passed.status.as_u16(), passed.text()), (999, "hello"));
-        let asked = stage.asks_again(&target).await;
+        let asked = scene.asks_again(&target).await;
         assert!(!asked.contains("\"2\""), "{asked}");
     }
 }

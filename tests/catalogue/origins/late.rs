@@ -30,16 +30,16 @@ fn firsts() -> Vec<First> {
 }
 
 /// Makes the first exchange, and gives the connection that it was made on.
-async fn begin(stage: &Stage, first: &First) -> Raw<tokio::net::TcpStream> {
-    let stored = tokio::join!(stage.answers(STORED, Then::Closes), stage.sidecar.get("/stored")).1;
+async fn begin(scene: &Scene, first: &First) -> Raw<tokio::net::TcpStream> {
+    let stored = tokio::join!(scene.answers(STORED, Then::Closes), scene.sidecar.get("/stored")).1;
     assert_eq!(stored.text(), "stored");
     let target = if first.purpose == Purpose::Check { "/stored" } else { "/first" };
     let script = async {
-        let mut connection = stage.origin.accept().await;
+        let mut connection = scene.origin.accept().await;
         connection.answer(&first.answer).await;
         connection
     };
-    let mut client = stage.sidecar.client().await;
+    let mut client = scene.sidecar.client().await;
     let request = ask(first.method, target).body(empty()).unwrap();
     let (connection, answer) = tokio::join!(script, outcome(&mut client, request));
     assert!(answer.is_some(), "{}", first.sentence);
@@ -48,11 +48,11 @@ async fn begin(stage: &Stage, first: &First) -> Raw<tokio::net::TcpStream> {
 
 /// Whether the next request comes on a connection of its own, and not on that which is still open.
 async fn on_its_own<'a>(
-    stage: &Stage,
+    scene: &Scene,
     open: &'a mut Raw<tokio::net::TcpStream>,
 ) -> Result<Raw<tokio::net::TcpStream>, &'a mut Raw<tokio::net::TcpStream>> {
     let own = tokio::select! {
-        connection = stage.origin.accept() => Some(connection),
+        connection = scene.origin.accept() => Some(connection),
         _head = open.head() => None,
     };
     let Some(mut own) = own else { return Err(open) };
@@ -63,14 +63,14 @@ async fn on_its_own<'a>(
 /// The next exchange for the same purpose, on a connection of its own; the stray bytes come while it is under way. `false`
 /// where so much time has passed meanwhile that the first connection was used again, as it may be.
 async fn strays_within_the_next(
-    stage: &Stage,
+    scene: &Scene,
     first: &First,
     mut unsound: Raw<tokio::net::TcpStream>,
     stray: &str,
 ) -> bool {
     let (target, truth, expected) = next_of(first);
     let script = async {
-        let mut own = match on_its_own(stage, &mut unsound).await {
+        let mut own = match on_its_own(scene, &mut unsound).await {
             Ok(own) => own,
             Err(open) => {
                 open.write(&truth).await;
@@ -82,7 +82,7 @@ async fn strays_within_the_next(
         own.write(&truth).await;
         true
     };
-    let (conclusive, answer) = tokio::join!(script, stage.sidecar.get(target));
+    let (conclusive, answer) = tokio::join!(script, scene.sidecar.get(target));
     assert_eq!(answer.text(), expected, "{}", first.sentence);
     conclusive
 }
@@ -98,17 +98,17 @@ fn next_of(first: &First) -> (&'static str, String, &'static str) {
 #[tokio::test]
 async fn d1_a_body_in_the_packet_of_an_answer_to_head_is_nobodys_answer() {
     for stray in STRAYS {
-        let stage = Stage::new("defaults.check = \"head\"").await;
+        let scene = Scene::new("defaults.check = \"head\"").await;
         let answer = format!("{HEAD_ONLY}{stray}");
-        let checked = stage.plays_for(Purpose::Check, "/checked", answer.as_bytes(), Then::Waits).await.unwrap();
+        let checked = scene.plays_for(Purpose::Check, "/checked", answer.as_bytes(), Then::Waits).await.unwrap();
         assert_eq!(checked.text(), "stored");
-        stage.sidecar.until_metric(DESYNCS, 1.0).await;
-        let mut client = stage.sidecar.client().await;
+        scene.sidecar.until_metric(DESYNCS, 1.0).await;
+        let mut client = scene.sidecar.client().await;
         let head = ask("HEAD", "/passed").body(empty()).unwrap();
-        let passed = stage.plays(&mut client, head, answer.as_bytes(), Then::Waits).await.unwrap();
+        let passed = scene.plays(&mut client, head, answer.as_bytes(), Then::Waits).await.unwrap();
         assert_eq!((passed.status.as_u16(), passed.text()), (200, ""));
-        stage.sidecar.until_metric(DESYNCS, 2.0).await;
-        let next = tokio::join!(stage.answers(ok("truth"), Then::Closes), stage.sidecar.get("/next")).1;
+        scene.sidecar.until_metric(DESYNCS, 2.0).await;
+        let next = tokio::join!(scene.answers(ok("truth"), Then::Closes), scene.sidecar.get("/next")).1;
         assert_eq!(next.text(), "truth");
     }
 }
@@ -119,12 +119,12 @@ async fn d2_bytes_150_ms_after_an_answer_are_not_the_answer_to_the_request_that_
         for stray in STRAYS {
             let mut conclusive = false;
             for _ in 0..20 {
-                let stage = Stage::new("").await;
-                let unsound = begin(&stage, &first).await;
+                let scene = Scene::new("").await;
+                let unsound = begin(&scene, &first).await;
                 pass(Duration::from_millis(150)).await;
-                conclusive = strays_within_the_next(&stage, &first, unsound, stray).await;
+                conclusive = strays_within_the_next(&scene, &first, unsound, stray).await;
                 if conclusive {
-                    stage.sidecar.until_metric(DESYNCS, 1.0).await;
+                    scene.sidecar.until_metric(DESYNCS, 1.0).await;
                     break;
                 }
             }
@@ -137,14 +137,14 @@ async fn d2_bytes_150_ms_after_an_answer_are_not_the_answer_to_the_request_that_
 async fn d2_bytes_150_ms_after_an_answer_are_not_the_answer_to_the_next_request() {
     for first in firsts() {
         for stray in STRAYS {
-            let stage = Stage::new("").await;
-            let mut unsound = begin(&stage, &first).await;
+            let scene = Scene::new("").await;
+            let mut unsound = begin(&scene, &first).await;
             pass(Duration::from_millis(150)).await;
             unsound.write(stray).await;
             unsound.closed().await;
-            stage.sidecar.until_metric(DESYNCS, 1.0).await;
+            scene.sidecar.until_metric(DESYNCS, 1.0).await;
             let (target, truth, expected) = next_of(&first);
-            let (_, answer) = tokio::join!(stage.answers(truth, Then::Closes), stage.sidecar.get(target));
+            let (_, answer) = tokio::join!(scene.answers(truth, Then::Closes), scene.sidecar.get(target));
             assert_eq!(answer.text(), expected, "{}", first.sentence);
         }
     }
@@ -152,20 +152,20 @@ async fn d2_bytes_150_ms_after_an_answer_are_not_the_answer_to_the_next_request(
 
 #[tokio::test]
 async fn d2_what_an_origin_has_shown_is_lost_by_one_stray_byte_and_learned_anew() {
-    let stage = Stage::new("").await;
+    let scene = Scene::new("").await;
     let fetch = async |connection: &mut Raw<tokio::net::TcpStream>, target: &str| {
-        let answered = tokio::join!(connection.answer(ok("content")), stage.sidecar.get(target)).1;
+        let answered = tokio::join!(connection.answer(ok("content")), scene.sidecar.get(target)).1;
         assert_eq!(answered.text(), "content");
     };
     for lost in 0..2 {
         // The first exchange dials.
         let (mut connection, _) = tokio::join!(
             async {
-                let mut connection = stage.origin.accept().await;
+                let mut connection = scene.origin.accept().await;
                 connection.answer(ok("content")).await;
                 connection
             },
-            stage.sidecar.get(if lost == 0 { "/0" } else { "/1" })
+            scene.sidecar.get(if lost == 0 { "/0" } else { "/1" })
         );
         for quiet in 1..=4 {
             quarantine().await;
@@ -175,18 +175,18 @@ async fn d2_what_an_origin_has_shown_is_lost_by_one_stray_byte_and_learned_anew(
         fetch(&mut connection, &format!("/{lost}/5")).await;
         connection.write("x").await;
         connection.closed().await;
-        stage.sidecar.until_metric(DESYNCS, f64::from(lost + 1)).await;
+        scene.sidecar.until_metric(DESYNCS, f64::from(lost + 1)).await;
     }
     // A connection that is in quarantine again is not used at once.
     let first = async {
-        let mut connection = stage.origin.accept().await;
+        let mut connection = scene.origin.accept().await;
         connection.answer(ok("content")).await;
         connection
     };
-    let (mut open, _) = tokio::join!(first, stage.sidecar.get("/a"));
+    let (mut open, _) = tokio::join!(first, scene.sidecar.get("/a"));
     for target in ["/b", "/c", "/d"] {
         let script = async {
-            let own = on_its_own(&stage, &mut open).await;
+            let own = on_its_own(&scene, &mut open).await;
             let conclusive = own.is_ok();
             match own {
                 Ok(mut own) => own.write(ok("content")).await,
@@ -195,7 +195,7 @@ async fn d2_what_an_origin_has_shown_is_lost_by_one_stray_byte_and_learned_anew(
             }
             conclusive
         };
-        if tokio::join!(script, stage.sidecar.get(target)).0 {
+        if tokio::join!(script, scene.sidecar.get(target)).0 {
             return;
         }
     }
@@ -243,12 +243,12 @@ async fn d4_a_body_where_the_status_forbids_one_is_nobodys() {
     ];
     for (purpose, head, status, text) in rows {
         for stray in STRAYS {
-            let stage = Stage::new("").await;
+            let scene = Scene::new("").await;
             let answer = format!("{head}{stray}");
-            let got = stage.plays_for(purpose, "/", answer.as_bytes(), Then::Waits).await.unwrap();
+            let got = scene.plays_for(purpose, "/", answer.as_bytes(), Then::Waits).await.unwrap();
             assert_eq!((got.status.as_u16(), got.text()), (status, text), "{purpose:?}");
-            stage.sidecar.until_metric(DESYNCS, 1.0).await;
-            let next = tokio::join!(stage.answers(ok("truth"), Then::Closes), stage.sidecar.get("/next")).1;
+            scene.sidecar.until_metric(DESYNCS, 1.0).await;
+            let next = tokio::join!(scene.answers(ok("truth"), Then::Closes), scene.sidecar.get("/next")).1;
             assert_eq!(next.text(), "truth", "{purpose:?}");
         }
     }
