@@ -122,7 +122,7 @@ bench: bench-packages ## Measure beside nginx, HAProxy and Varnish: half an hour
 bench-quick: bench-packages ## The same in under three minutes, with fewer rows and rounds
 	$(CARGO) bench --locked --bench peers -- --quick $(ARGS)
 
-faults: ## The fault matrix, in real processes: an hour (ARGS=--quick for three minutes of it, ARGS='G05 G10' for rows)
+faults: ## The fault matrix, in real processes: an hour and a half (ARGS=--quick for three minutes of it, ARGS='G05 G10' for rows)
 	$(CARGO) bench --locked --bench reliability -- $(ARGS)
 
 soak: ## Half an hour of mixed load, and what grows meanwhile (SOAK_MINUTES=5 for less)
