@@ -199,9 +199,9 @@ pub(super) struct Cache {
     /// What bodies under way may hold together, in addition to `memory`.
     ///
     /// These are responses that are still arriving, and the content of queries that wait. Where nothing is left, a
-    /// response is not recorded and goes through a piece at a time, and a query passes. Holding a body
-    /// takes more than its bytes, so these may be three quarters of it. `auto` takes a quarter of `memory`, and no less than the
-    /// largest `object_max` needs.
+    /// response is not recorded and goes through a piece at a time, and a query passes. Holding a body takes more than
+    /// its bytes, so these may be three quarters of it, and it is at least half as much again as the largest `object_max`.
+    /// `auto` takes a quarter of `memory`, and no less than that.
     #[schemars(extend("default" = "auto"))]
     pub(super) fill_memory: Text<SizeOrAuto>,
     /// How many variants of one resource are stored.
